@@ -1,0 +1,260 @@
+"""The configuration file: frozen, checked as a whole, read once. Unknown keys are errors, units are in the names."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from datacanal.domain.errors import BadConfiguration, NotAvailable
+
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
+_UNITS = {
+    None: 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+_NAME = re.compile(r"^[^\W\d]\w{0,62}$")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+def parse_size(value: object) -> int:
+    """Bytes of `"2GiB"`, `"500MB"` or a plain number of bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('a size such as "2GiB" is needed')
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _check_name(value: str) -> str:
+    if not _NAME.match(value):
+        raise ValueError("a name begins with a letter and holds letters, digits and _ (at most 63)")
+    return value
+
+
+def _check_listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError('an address such as "127.0.0.1:8400" is needed')
+    return value
+
+
+def _check_control_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError('a URL such as "https://control.bank.example:8400" is needed')
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("plain http is accepted on loopback only; use https")
+    return value.rstrip("/")
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+SiteName = Annotated[str, AfterValidator(_check_name)]
+LakeName = Annotated[str, AfterValidator(_check_name)]
+Listen = Annotated[str, AfterValidator(_check_listen)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ControlSection(Section):
+    listen: Listen = "127.0.0.1:8400"
+    database: str = "sqlite"
+
+
+class GatewaySection(Section):
+    """Validated only: the gateway does not exist yet and is not started."""
+
+    listen: Listen = "127.0.0.1:8401"
+    store: str = "products"
+
+
+class PoolSection(Section):
+    """`threads` are DuckDB threads per worker; `memory` is per worker."""
+
+    backend: Literal["local", "docker"] = "local"
+    workers: int | None = Field(default=None, ge=1, le=256)
+    min: int | None = Field(default=None, ge=0, le=256)
+    max: int | None = Field(default=None, ge=1, le=256)
+    threads: int = Field(default=1, ge=1, le=256)
+    memory: Size = 2 * 2**30
+
+    @model_validator(mode="after")
+    def _fixed_or_elastic(self) -> PoolSection:
+        if self.workers is not None and (self.min is not None or self.max is not None):
+            raise ValueError("give either workers, or min and max")
+        if self.workers is None and (self.min is None) != (self.max is None):
+            raise ValueError("min and max belong together")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is larger than max")
+        return self
+
+    @property
+    def worker_count(self) -> int:
+        """Workers of a fixed pool."""
+        return self.workers or 2
+
+
+class LakeSection(Section):
+    name: LakeName
+    url: str
+    policy: Path
+    endpoint: str | None = None
+    credentials: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The directory of a `file://` lake."""
+        return Path(unquote(urlsplit(self.url).path))
+
+
+class SiteSection(Section):
+    name: SiteName
+    control: Annotated[str, AfterValidator(_check_control_url)] = "http://127.0.0.1:8400"
+    exchange: Listen = "127.0.0.1:8410"
+    pool: PoolSection = PoolSection()
+    lakes: list[LakeSection] = Field(default_factory=list)
+
+
+class LimitsSection(Section):
+    """Seconds, and how much may run and wait at once."""
+
+    queue_timeout_s: float = Field(default=600, gt=0)
+    run_timeout_s: float = Field(default=3600, gt=0)
+    total_timeout_s: float = Field(default=7200, gt=0)
+    result_expiry_s: float = Field(default=86400, gt=0)
+    running_jobs: int = Field(default=32, ge=1, description="jobs that run at once")
+    running_jobs_per_user: int = Field(default=16, ge=1, description="jobs that one user runs at once")
+    waiting_jobs: int = Field(default=10_000, ge=1, description="jobs that may wait; more are refused")
+    scan_bytes_per_job: Size | None = Field(default=None, description="absent: no limit")
+
+
+class Configuration(Section):
+    """The whole file, with paths made absolute."""
+
+    home: Path = Path("state")
+    control: ControlSection = ControlSection()
+    gateway: GatewaySection | None = None
+    sites: list[SiteSection] = Field(default_factory=list)
+    limits: LimitsSection = LimitsSection()
+    file: Path = Field(exclude=True)
+
+    def site(self, name: str) -> SiteSection:
+        """The site of that name."""
+        for site in self.sites:
+            if site.name == name:
+                return site
+        raise BadConfiguration(file=str(self.file), key="sites", reason=f"there is no site {name!r}")
+
+    def site_home(self, name: str) -> Path:
+        """Where the site keeps its own state."""
+        return self.home / "sites" / name
+
+    @property
+    def control_url(self) -> str:
+        """Where the control plane of this file answers."""
+        host, _, port = self.control.listen.rpartition(":")
+        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', '[::]') else host}:{port}"  # noqa: S104  # compared, not bound
+
+
+def load_configuration(file: Path) -> Configuration:
+    """Read and check the whole file, and refuse what is not built yet.
+
+    Raises `BadConfiguration` naming file, key and reason, or `NotAvailable` naming the key.
+    """
+    configuration = _validated(file, _parsed(file))
+    _check_together(configuration)
+    _refuse_unbuilt(configuration)
+    return configuration
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadConfiguration(
+            file=str(file), key="file", reason="it does not exist; `datacanal init DIR` makes one"
+        ) from None
+    except OSError as error:
+        raise BadConfiguration(file=str(file), key="file", reason=str(error.strerror)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfiguration(file=str(file), key="file", reason=f"not valid TOML: {error}") from None
+
+
+def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
+    try:
+        loaded = Configuration.model_validate({**parsed, "file": file.resolve()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "file"
+        reason = (
+            "this key is not known"
+            if first["type"] == "extra_forbidden"
+            else first["msg"].removeprefix("Value error, ")
+        )
+        raise BadConfiguration(file=str(file), key=key, reason=reason) from None
+    base = loaded.file.parent
+    sites = [
+        site.model_copy(update={"lakes": [_absolute_lake(base, lake) for lake in site.lakes]}) for site in loaded.sites
+    ]
+    return loaded.model_copy(update={"home": (base / loaded.home).resolve(), "sites": sites})
+
+
+def _absolute_lake(base: Path, lake: LakeSection) -> LakeSection:
+    url = lake.url
+    if "://" not in url:
+        url = (base / url).resolve().as_uri()
+    elif url.startswith("file://") and not url.startswith("file:///"):
+        url = (base / unquote(url.removeprefix("file://"))).resolve().as_uri()
+    credentials = (base / lake.credentials).resolve() if lake.credentials else None
+    return lake.model_copy(update={"url": url, "policy": (base / lake.policy).resolve(), "credentials": credentials})
+
+
+def _check_together(configuration: Configuration) -> None:
+    def twice(names: list[str]) -> str | None:
+        return next((name for name in names if names.count(name) > 1), None)
+
+    file = str(configuration.file)
+    if name := twice([site.name for site in configuration.sites]):
+        raise BadConfiguration(file=file, key="sites.name", reason=f"two sites are called {name!r}")
+    if name := twice([lake.name.lower() for site in configuration.sites for lake in site.lakes]):
+        raise BadConfiguration(file=file, key="sites.lakes.name", reason=f"two lakes are called {name!r}")
+    listens = [configuration.control.listen, *(site.exchange for site in configuration.sites)]
+    if configuration.gateway is not None:
+        listens.append(configuration.gateway.listen)
+    if address := twice([listen for listen in listens if not listen.endswith(":0")]):
+        raise BadConfiguration(file=file, key="listen", reason=f"two parts listen on {address}")
+
+
+def _refuse_unbuilt(configuration: Configuration) -> None:
+    if configuration.control.database != "sqlite":
+        raise NotAvailable(key="control.database", what="a database other than sqlite", hint='Use database = "sqlite".')
+    host = configuration.control.listen.rpartition(":")[0]
+    if host not in LOOPBACK:
+        raise NotAvailable(
+            key="control.listen", what="serving beyond loopback (it needs TLS)", hint='Listen on "127.0.0.1:PORT".'
+        )
+    for number, site in enumerate(configuration.sites):
+        _refuse_unbuilt_site(f"sites.{number}", site)
+
+
+def _refuse_unbuilt_site(key: str, site: SiteSection) -> None:
+    if site.pool.backend != "local":
+        raise NotAvailable(key=f"{key}.pool.backend", what='the "docker" backend', hint='Use backend = "local".')
+    if site.pool.min is not None:
+        raise NotAvailable(key=f"{key}.pool.min", what="an elastic pool", hint="Use workers = N.")
+    if site.exchange.rpartition(":")[0] not in LOOPBACK:
+        raise NotAvailable(
+            key=f"{key}.exchange", what="an exchange beyond loopback (it needs TLS)", hint='Use "127.0.0.1:PORT".'
+        )
+    for position, lake in enumerate(site.lakes):
+        if not lake.url.startswith("file://") or lake.endpoint or lake.credentials:
+            raise NotAvailable(
+                key=f"{key}.lakes.{position}.url", what="a lake that is not a directory", hint='Use "file:///path".'
+            )

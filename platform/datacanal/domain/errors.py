@@ -1,0 +1,457 @@
+"""The one error tree: every failure a person can meet, with its stable code, kind and remedy.
+
+A class names the failure; its keyword arguments are the data that the message and the wire carry. HTTP status codes
+live in `datacanal.control.problems`, exit codes in `datacanal.cli.exits`, both decided by kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Kind(StrEnum):
+    """Whose problem it is, which decides status, exit code and whether a retry can help."""
+
+    USER = "user"
+    POLICY = "policy"
+    RESOURCE = "resource"
+    EXTERNAL = "external"
+    INTERNAL = "internal"
+
+
+class DatacanalError(Exception):
+    """Base of all failures: `code` is stable, `data` is JSON-able, `detail` and `remedy` are for people."""
+
+    code: ClassVar[str] = "internal_error"
+    kind: ClassVar[Kind] = Kind.INTERNAL
+    says: ClassVar[str] = "Something failed inside Datacanal."
+    advises: ClassVar[str] = "Try again; if it stays, give the operator the job id and this code."
+    retriable: ClassVar[bool] = False
+
+    def __init__(self, **data: object) -> None:
+        self.data: dict[str, object] = data
+        super().__init__(self.detail)
+
+    @property
+    def detail(self) -> str:
+        """What was wrong and where."""
+        return self.says.format_map(_Filled(self.data))
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return self.advises.format_map(_Filled(self.data))
+
+
+class _Filled(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return f"({key} unknown)"
+
+
+class RemoteError(DatacanalError):
+    """A failure that another process reported: carries that process's code, kind and words unchanged."""
+
+    def __init__(
+        self, *, code: str, kind: Kind, detail: str, remedy: str, retriable: bool, data: Mapping[str, object]
+    ) -> None:
+        self._detail = detail
+        self._remedy = remedy
+        super().__init__(**data)
+        self.code = code  # type: ignore[misc]  # this class alone learns its identity from the wire
+        self.kind = kind  # type: ignore[misc]
+        self.retriable = retriable  # type: ignore[misc]
+
+    @property
+    def detail(self) -> str:
+        return self._detail
+
+    @property
+    def remedy(self) -> str:
+        return self._remedy
+
+
+def error_classes(root: type[DatacanalError] = DatacanalError) -> Iterator[type[DatacanalError]]:
+    """Every class of the tree that has a code of its own, depth first; the documentation's table is made from it."""
+    for cls in root.__subclasses__():
+        if "code" in cls.__dict__:
+            yield cls
+        yield from error_classes(cls)
+
+
+# ---------------------------------------------------------------- what the user wrote
+
+
+class UserError(DatacanalError):
+    kind = Kind.USER
+
+
+class BadRequest(UserError):
+    code = "bad_request"
+    says = "The request is not valid: {reason}"
+    advises = "Compare it with the API document at /openapi.json."
+
+
+class BadField(UserError):
+    code = "bad_field"
+    says = "{field}: {reason}"
+    advises = "Correct this field; nothing was changed."
+
+
+class BodyTooLarge(UserError):
+    code = "body_too_large"
+    says = "The request body is larger than {limit_bytes} bytes."
+    advises = "Send less in one request."
+
+
+class BodyTooSlow(UserError):
+    code = "body_too_slow"
+    says = "The request did not arrive whole within {limit_s} s."
+    advises = "Send the request again over a working connection."
+
+
+class NotFound(UserError):
+    code = "not_found"
+    says = "There is no {what} {name!r}."
+    advises = "Check the name; what belongs to somebody else is not shown."
+
+
+class MethodNotAllowed(UserError):
+    code = "method_not_allowed"
+    says = "{method} is not possible on this address."
+    advises = "Compare the request with the API document at /openapi.json."
+
+
+class Unauthenticated(UserError):
+    code = "unauthenticated"
+    says = "There is no valid token with this request: {reason}."
+    advises = "Set DATACANAL_TOKEN, or create a token with `datacanal token create`."
+
+
+class Forbidden(UserError):
+    code = "forbidden"
+    says = "The role {role!r} may not {action}."
+    advises = "Ask an administrator for a token with one of the roles {allowed}."
+
+
+class IdempotencyConflict(UserError):
+    code = "idempotency_conflict"
+    says = "The Idempotency-Key {key!r} was used before for another request."
+    advises = "Use a new key for a new request."
+
+
+class WrongState(UserError):
+    code = "wrong_state"
+    says = "The {what} is {state}, so it cannot {action}."
+    advises = "{hint}"
+
+
+class NotAvailable(UserError):
+    code = "not_available"
+    says = "{key}: {what} is not built yet."
+    advises = "{hint}"
+
+
+class BadConfiguration(UserError):
+    code = "bad_configuration"
+    says = "{file}: {key}: {reason}"
+    advises = "Correct this key; `datacanal check --config FILE` validates without starting."
+
+
+class BadPolicy(UserError):
+    code = "bad_policy"
+    says = "{file}: {key}: {reason}"
+    advises = "Correct the policy; a lake without a valid policy does not start."
+
+
+class PortInUse(UserError):
+    code = "port_in_use"
+    says = "{key}: the address {address} is in use by another process."
+    advises = "Choose another port in the configuration, or stop the process that holds it."
+
+
+class AlreadyRunning(UserError):
+    code = "already_running"
+    says = "Another Datacanal already runs on the state in {home}."
+    advises = "Stop it first, or choose another `home`."
+
+
+class ImportRefused(UserError):
+    code = "import_refused"
+    says = "{file}: {reason}"
+    advises = "{hint}"
+
+
+class BadParameter(UserError):
+    code = "bad_parameter"
+    says = "The parameter ${name}: {reason}"
+    advises = "Give each $name of the statement one value: null, true/false, number, text, or a list of them."
+
+
+# ---------------------------------------------------------------- the statement
+
+
+class StatementError(UserError):
+    """A refusal of a statement before anything ran; `position` is a character offset where one is known."""
+
+
+class SqlSyntax(StatementError):
+    code = "sql_syntax"
+    says = "The statement does not parse: {reason}"
+    advises = "Correct the statement near the position named."
+
+
+class SqlTooLong(StatementError):
+    code = "sql_too_long"
+    says = "The statement has {size_bytes} bytes; the limit is {limit_bytes}."
+    advises = "Put long lists into a dataset, or split the statement."
+
+
+class SqlTooDeep(StatementError):
+    code = "sql_too_deep"
+    says = "The statement nests deeper than {limit} levels."
+    advises = "Flatten the nesting, for instance with common table expressions."
+
+
+class SqlBadText(StatementError):
+    code = "sql_bad_text"
+    says = "The statement holds a character that is not allowed: {what}."
+    advises = "Remove it."
+
+
+class NotASelect(StatementError):
+    code = "sql_not_a_select"
+    says = "Only one SELECT (or a set operation of SELECTs) can run; this is {found}."
+    advises = "Write the question as one SELECT."
+
+
+class ConstructNotAllowed(StatementError):
+    code = "sql_construct_not_allowed"
+    says = "{construct} is not allowed."
+    advises = "{hint}"
+
+
+class FunctionNotAllowed(StatementError):
+    code = "function_not_allowed"
+    says = "The function {name!r} is not on the list of allowed functions."
+    advises = "{hint}"
+
+
+class DatasetNotFound(StatementError):
+    code = "dataset_not_found"
+    says = "There is no dataset {name!r}."
+    advises = "{hint}"
+
+
+class AmbiguousDataset(StatementError):
+    code = "dataset_ambiguous"
+    says = "The name {name!r} is in more than one lake: {candidates}."
+    advises = "Write lake.dataset."
+
+
+class ColumnNotFound(StatementError):
+    code = "column_not_found"
+    says = "{reason}"
+    advises = "{hint}"
+
+
+class AmbiguousColumn(StatementError):
+    code = "column_ambiguous"
+    says = "{reason}"
+    advises = "Write the table's name or alias before the column."
+
+
+class DoesNotBind(StatementError):
+    code = "sql_does_not_bind"
+    says = "The statement parses but has no meaning over these datasets: {reason}"
+    advises = "Correct the types or names in the statement."
+
+
+class PlanningTooExpensive(StatementError):
+    code = "planning_too_expensive"
+    kind = Kind.RESOURCE
+    says = "Planning the statement exceeded {limit}."
+    advises = "Avoid huge constants (for instance repeat with a large count) in the statement."
+
+
+# ---------------------------------------------------------------- policy and budgets
+
+
+class PolicyError(DatacanalError):
+    kind = Kind.POLICY
+
+
+class BudgetExceeded(PolicyError):
+    code = "egress_budget_exceeded"
+    says = "This release of {rows} rows and {bytes} bytes exceeds the budget {budget} of lake {lake!r} ({limit})."
+    advises = "Ask for less (aggregate, filter, fewer columns), or ask the data's owner for a larger budget."
+
+
+class ScanBudgetExceeded(PolicyError):
+    code = "scan_budget_exceeded"
+    says = "The job would scan about {estimated_bytes} bytes; the limit is {limit_bytes}."
+    advises = "Read fewer columns or narrower ranges."
+
+
+class StepRefused(PolicyError):
+    code = "step_refused"
+    says = "Site {site!r} refused the step: {reason}"
+    advises = "{hint}"
+
+
+# ---------------------------------------------------------------- limits
+
+
+class ResourceError(DatacanalError):
+    kind = Kind.RESOURCE
+
+
+class OutOfMemory(ResourceError):
+    code = "out_of_memory"
+    says = "The step needed more memory than {limit_bytes} bytes (sites.pool.memory)."
+    advises = "Ask for less at once, or ask the operator for more memory per worker."
+
+
+class OutOfDisk(ResourceError):
+    code = "out_of_disk"
+    says = "The step filled its scratch space: {reason}"
+    advises = "Ask for less at once, or ask the operator for more scratch space."
+
+
+class TimeoutExceeded(ResourceError):
+    code = "timeout"
+    says = "The job exceeded its {clock} of {limit_s} s."
+    advises = "Ask for less, or submit it with a larger {clock}."
+
+
+class QueueFull(ResourceError):
+    code = "queue_full"
+    says = "{waiting} jobs wait already; the limit is {limit}."
+    advises = "Try again later."
+
+
+class ResultExpired(ResourceError):
+    code = "result_expired"
+    says = "The result of job {job!r} expired at {expired_at}."
+    advises = "Run the job again (`datacanal job retry`)."
+
+
+# ---------------------------------------------------------------- the statement while it ran
+
+
+class RunError(DatacanalError):
+    """The statement failed while it ran. The engine's own words may quote data, so only a code leaves the site."""
+
+    kind = Kind.USER
+
+
+class ConversionFailed(RunError):
+    code = "conversion_failed"
+    says = "A value could not be converted to the type the statement asks for."
+    advises = "Use TRY_CAST, or filter the values first."
+
+
+class ValueOutOfRange(RunError):
+    code = "value_out_of_range"
+    says = "A number or date went out of the range of its type."
+    advises = "Cast to a wider type first, for instance HUGEINT or DOUBLE."
+
+
+class DivisionByZero(RunError):
+    code = "division_by_zero"
+    says = "A division by zero."
+    advises = "Use nullif(divisor, 0)."
+
+
+class RunInvalidInput(RunError):
+    code = "run_invalid_input"
+    says = "A function or operator got a value it does not take, or a scalar subquery gave several rows."
+    advises = "Check the arguments; a scalar subquery must give one row (use LIMIT 1, min or max)."
+
+
+# ---------------------------------------------------------------- things outside
+
+
+class ExternalError(DatacanalError):
+    kind = Kind.EXTERNAL
+
+
+class SnapshotChanged(ExternalError):
+    code = "snapshot_changed"
+    says = "A file of {dataset} changed or vanished after the job was planned: {file}."
+    advises = "Run the job again; it then plans over the newest files."
+
+
+class DatasetUnreadable(ExternalError):
+    code = "dataset_unreadable"
+    says = "{dataset} cannot be read: {reason}"
+    advises = "The data's owner must repair or remove the file named."
+
+
+class LakeUnreadable(ExternalError):
+    code = "lake_unreadable"
+    says = "The lake {lake!r} at {url} cannot be read: {reason}"
+    advises = "Check that the folder exists and that this site's user may read it."
+
+
+class SiteUnreachable(ExternalError):
+    code = "site_unreachable"
+    retriable = True
+    says = "Site {site!r} could not be reached: {reason}"
+    advises = "Check the site and the link to it; the job can be retried."
+
+
+class ServiceUnreachable(ExternalError):
+    code = "service_unreachable"
+    retriable = True
+    says = "The service at {url} cannot be reached: {reason}"
+    advises = "Check the address (DATACANAL_URL) and that `datacanal up` runs."
+
+
+class ServiceBusy(ExternalError):
+    code = "service_busy"
+    retriable = True
+    says = "The service cannot answer now: {reason}"
+    advises = "Try again in a few seconds."
+
+
+class TransferRefused(ExternalError):
+    code = "transfer_refused"
+    says = "The transfer was refused: {reason}"
+    advises = "Run the job again; tickets are made anew."
+
+
+class TransferDamaged(ExternalError):
+    code = "transfer_damaged"
+    retriable = True
+    says = "A transfer from site {site!r} arrived damaged: {reason}"
+    advises = "Check the network between the sites; the job can be retried."
+
+
+class OutputLost(ExternalError):
+    code = "output_lost"
+    retriable = True
+    says = "The output of step {step!r} is no longer at site {site!r}."
+    advises = "Run the job again."
+
+
+class AttemptLost(ExternalError):
+    """The process or pool that ran an attempt died or fell silent; another attempt may succeed."""
+
+    code = "attempt_lost"
+    retriable = True
+    says = "The attempt was lost: {reason}"
+    advises = "The step was tried again as often as allowed; see `datacanal job logs`."
+
+
+class KernelMismatch(ExternalError):
+    code = "kernel_mismatch"
+    says = "Site {site!r} runs {found}, but the plan needs {needed}."
+    advises = "Update the site or the control plane so that their versions agree."
+
+
+class StaleFence(ExternalError):
+    code = "stale_fence"
+    says = "The report for step {step!r} carries fence {fence}, which is no longer the current one."
+    advises = "The step was taken over; drop this attempt."

@@ -1,0 +1,239 @@
+"""The public API: what clients send and get."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from datacanal.protocol.base import Document
+from datacanal.protocol.catalogue import DatasetColumn
+from datacanal.protocol.plan import Plan
+from datacanal.protocol.problem import Problem
+
+RESULT_FORMATS = ("arrow", "parquet", "csv", "json")
+ResultFormat = Literal["arrow", "parquet", "csv", "json"]
+Role = Literal["admin", "operator", "steward", "analyst", "publisher", "developer", "site"]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class Timeouts(Document):
+    """Seconds; absent ones take the service's limits, larger ones than those are refused."""
+
+    queue_timeout_s: float | None = Field(default=None, gt=0)
+    run_timeout_s: float | None = Field(default=None, gt=0)
+    total_timeout_s: float | None = Field(default=None, gt=0)
+
+
+class JobRequest(Document):
+    kind: Literal["sql", "python", "pipeline"] = "sql"
+    sql: str = ""
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    timeouts: Timeouts = Timeouts()
+    purpose: str | None = Field(default=None, max_length=1000)
+
+
+class StepView(Document):
+    id: str
+    site: str
+    kind: str
+    state: str
+    attempt: int
+    fraction: float
+    rows: int | None = None
+    bytes: int | None = None
+    elapsed_ms: int | None = None
+    waits: str | None = None
+
+
+class TransferStats(Document):
+    """`from`, `to` are sites."""
+
+    from_: str = Field(alias="from", serialization_alias="from")
+    to: str
+    kind: str
+    rows: int
+    bytes_wire: int
+    bytes_estimated: int
+
+
+class StepStats(Document):
+    id: str
+    site: str
+    kind: str
+    elapsed_ms: int
+
+
+class JobStats(Document):
+    """What `--stats` writes. `bytes_moved` is the body bytes of all transfers between sites, failed tries included."""
+
+    job_id: str
+    state: str
+    elapsed_ms: int
+    bytes_scanned: int
+    bytes_moved: int
+    result_rows: int | None
+    transfers: list[TransferStats]
+    steps: list[StepStats]
+
+
+class JobView(Document):
+    id: str
+    kind: str
+    state: str
+    cancel_requested: bool
+    principal: str
+    purpose: str | None
+    sql: str
+    params: dict[str, JsonValue]
+    timeouts: Timeouts
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    retry_of: str | None
+    waits: str | None = Field(description="why the job does not run yet, in words; null when it does not wait")
+    problem: Problem | None
+    plan: Plan | None
+    steps: list[StepView]
+    stats: JobStats
+    result: ResultView | None
+
+
+class ResultView(Document):
+    site: str
+    rows: int
+    bytes: int
+    expires_at: datetime
+    columns: list[ResultColumn]
+
+
+class ResultColumn(Document):
+    name: str
+    type: str = Field(description="DuckDB type")
+
+
+class JobSummary(Document):
+    id: str
+    kind: str
+    state: str
+    principal: str
+    submitted_at: datetime
+    finished_at: datetime | None
+    sql: str = Field(description="the first 200 characters")
+
+
+class JobList(Document):
+    jobs: list[JobSummary]
+    next: str | None = Field(description="pass as ?after= for the next page")
+
+
+class Explanation(Document):
+    """A plan with its estimates; nothing ran."""
+
+    plan: Plan
+    text: str = Field(description="the same for people")
+
+
+class AttemptView(Document):
+    step: str
+    site: str
+    attempt: int
+    fence: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    problem: Problem | None
+    said: str
+
+
+class JobLogs(Document):
+    job: str
+    attempts: list[AttemptView]
+
+
+class Event(Document):
+    """One line of `/v1/jobs/{id}/events`; `seq` is the SSE id."""
+
+    seq: int
+    at: datetime
+    job: str
+    event: str
+    data: dict[str, JsonValue]
+
+
+class SiteView(Document):
+    name: str
+    connected: bool
+    seen_at: datetime | None
+    kernel: str | None
+    slots: int
+    lakes: list[str]
+    waits: str | None = Field(default=None, description="why it takes no work, in words")
+
+
+class SiteList(Document):
+    sites: list[SiteView]
+
+
+class LakeView(Document):
+    name: str
+    site: str
+    policy_digest: str
+    datasets: int
+    problem: Problem | None
+
+
+class LakeList(Document):
+    lakes: list[LakeView]
+
+
+class DatasetView(Document):
+    lake: str
+    name: str
+    site: str
+    snapshot: str | None
+    files: int
+    rows: int
+    bytes: int
+    key: list[str]
+    columns: list[DatasetColumn]
+    problem: Problem | None
+
+
+class DatasetList(Document):
+    datasets: list[DatasetView]
+
+
+class TokenRequest(Document):
+    name: Name
+    role: Role
+    groups: list[Name] = Field(default_factory=list, max_length=64)
+    expires: datetime | None = Field(default=None, description="with a time zone")
+
+
+class TokenView(Document):
+    id: str
+    name: str
+    role: Role
+    groups: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class TokenList(Document):
+    tokens: list[TokenView]
+
+
+class NewToken(Document):
+    """`secret` is shown this once."""
+
+    token: TokenView
+    secret: str
+
+
+class Health(Document):
+    status: Literal["ready", "starting"]
+    version: str
+    sites: dict[str, bool] = Field(description="site name to whether it is connected")

@@ -1,0 +1,105 @@
+"""What the agent asks of its pool, and what it gets back: one step as JSON in, Arrow files and JSON out.
+
+Paths name files on the site's own machine. Nothing here is ever pickled.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from datacanal.protocol.base import Document
+from datacanal.protocol.plan import PlanColumn
+from datacanal.protocol.problem import Problem
+from datacanal.protocol.public import ResultFormat
+
+
+class ParquetFile(Document):
+    """A lake file and the etag that it must still have when opened and when closed."""
+
+    path: str
+    etag: str
+
+
+class ParquetSource(Document):
+    """A dataset at its snapshot. `partitions` maps partition columns to their DuckDB types (hive layout)."""
+
+    kind: Literal["parquet"] = "parquet"
+    files: list[ParquetFile]
+    partitions: dict[str, str] = Field(default_factory=dict)
+
+
+class ArrowSource(Document):
+    """A received transfer: an Arrow IPC stream that holds `shipped`."""
+
+    kind: Literal["arrow"] = "arrow"
+    path: str
+    shipped: list[PlanColumn]
+
+
+class CountSource(Document):
+    """A relation of which only the number of rows matters."""
+
+    kind: Literal["count"] = "count"
+    path: str = Field(description="Arrow IPC stream with one row and one column, the count")
+
+
+class TaskInput(Document):
+    """Becomes the view `occurrence.lake.dataset` with `columns`, those not at hand as NULL."""
+
+    occurrence: str
+    lake: str
+    dataset: str
+    columns: list[PlanColumn]
+    source: Annotated[ParquetSource | ArrowSource | CountSource, Field(discriminator="kind")]
+
+
+class Task(Document):
+    """One statement over inputs into one file, in a kernel process of its own connection.
+
+    `arrow` output is a lossless zstd Arrow IPC stream with the DuckDB type of each field in its metadata; the other
+    formats follow the public type rules (docs/types.md). `gated` says that `sql` is a user's and must pass the SQL
+    gate again before it runs.
+    """
+
+    id: str
+    sql: str
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    now: str
+    gated: bool = True
+    inputs: list[TaskInput]
+    columns: list[PlanColumn]
+    output: str
+    format: ResultFormat = "arrow"
+    max_output_bytes: int | None = None
+
+
+class TaskDone(Document):
+    ok: Literal[True] = True
+    rows: int
+    bytes: int
+    digest: str = Field(description="sha256 of the output file, hex")
+    scanned_bytes: int
+    elapsed_ms: int
+    said: str = ""
+
+
+class TaskFailed(Document):
+    ok: Literal[False] = False
+    problem: Problem
+    elapsed_ms: int
+    said: str = Field(default="", description="the engine's own words; they stay at the site")
+
+
+TaskOutcome = Annotated[TaskDone | TaskFailed, Field(discriminator="ok")]
+
+
+class PoolShape(Document):
+    """How the pool is made: workers of one regular slot each, and one express slot for short steps."""
+
+    workers: int
+    threads: int
+    memory_bytes: int
+    readable: list[str] = Field(description="directories that tasks may read (the lakes)")
+    scratch: str = Field(description="directory for outputs, inputs and spill")
