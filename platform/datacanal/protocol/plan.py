@@ -39,7 +39,7 @@ class DatasetInput(Document):
 
 
 class TransferInput(Document):
-    """The output of another step. Columns of the dataset that were not shipped read as NULL: nothing depends on them."""
+    """The output of another step. Columns that were not shipped read as NULL: nothing depends on them."""
 
     kind: Literal["transfer"] = "transfer"
     occurrence: str
