@@ -451,6 +451,15 @@ class KernelMismatch(ExternalError):
     advises = "Update the site or the control plane so that their versions agree."
 
 
+class SessionLost(ExternalError):
+    """The control plane does not know the agent's session: it restarted, or another boot of the agent took over."""
+
+    code = "session_lost"
+    retriable = True
+    says = "Site {site!r} has no session of this id."
+    advises = "The agent says hello again by itself."
+
+
 class StaleFence(ExternalError):
     code = "stale_fence"
     says = "The report for step {step!r} carries fence {fence}, which is no longer the current one."

@@ -1,4 +1,18 @@
-"""The site protocol: what an agent says to the control plane (it always calls out) and what it is told."""
+"""The site protocol: what an agent says to the control plane (it always calls out) and what it is told.
+
+Every call is a POST with the site's bearer token; errors are problem documents. `session_lost` (409) means: say hello
+again. `stale_fence` (409) on a report means: drop the attempt. Reports may be sent twice.
+
+    /v1/site/hello                             Hello → Welcome
+    /v1/site/catalogue                         CatalogueReport → 204
+    /v1/site/poll                              Poll → PollReply, held back up to wait_s until there is something to say
+    /v1/site/heartbeat                         Heartbeat → HeartbeatReply
+    /v1/site/jobs/{job}/steps/{step}/start     Start → 204
+    /v1/site/jobs/{job}/steps/{step}/finish    Finish → 204
+    /v1/site/uploads/{upload}                  bytes → 204, with the headers Datacanal-Length (of the whole export) and
+                                               Datacanal-Digest (its sha256 in hex); the body begins at the offset asked
+    /v1/site/uploads/{upload}/refuse           Problem → 204
+"""
 
 from __future__ import annotations
 
@@ -175,6 +189,13 @@ class Failed(Document):
     elapsed_ms: int
     received: list[Received] = Field(default_factory=list)
     said: str = ""
+
+
+class Start(Document):
+    """The attempt begins to run."""
+
+    session: str
+    fence: int
 
 
 class Finish(Document):
