@@ -1,0 +1,66 @@
+# Everything below sets itself up: a machine with Python 3.11 to 3.13 and make is enough.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench soak lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.runtime ## make .venv with the command .venv/bin/datacanal
+
+demo: $(VENV)/.runtime ## one question over two sample bank lakes, end to end (KEEP=1 leaves it running)
+	@$(BIN)/datacanal demo $(if $(KEEP),--keep)
+
+test: $(VENV)/.dev .venv-tpch/.made ## all tests of this machine, under 8 minutes; ends with what was skipped and why
+	@$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import arrows
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.dev .venv-tpch/.made ## the measured promises, beside something real in the same run
+	@for program in planning latency tpch; do $(BIN)/python tests/benchmarks/$$program.py || exit 1; done
+
+soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, a 5 GB result
+	@$(BIN)/pytest -m soak tests/soak $(ARGS)
+
+lock: ## make the lock files anew (needs uv)
+	@for name in "runtime:pyproject.toml --group build" \
+	             "dev:pyproject.toml --group build --group dev --all-extras -c requirements/runtime.lock" \
+	             "tpch:--group pyproject.toml:tpch"; do \
+	   uv pip compile $${name#*:} --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	     --no-annotate --no-header --quiet --output-file requirements/$${name%%:*}.lock || exit 1; done
+
+clean: ## remove what the other commands made
+	rm -rf .venv .venv-tpch .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	  sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; name another with: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "The venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements/runtime.lock pyproject.toml
+	@echo "Installing the locked packages into $(VENV) …"
+	@$(PIP) --require-hashes -r requirements/runtime.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
+	@echo "Installing the locked tools for tests and checks …"
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# TPC-H texts and data come from an extension that needs another DuckDB, so it has an environment of its own.
+# Where it cannot be had, its tests skip and say so.
+.venv-tpch/.made: requirements/tpch.lock $(VENV)/.python
+	@$(PYTHON) -m venv .venv-tpch
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-tpch/bin/pip install --quiet --require-hashes -r requirements/tpch.lock \
+	  && touch $@ || { rm -rf .venv-tpch; echo "The TPC-H environment cannot be made here; its tests will be skipped."; }
