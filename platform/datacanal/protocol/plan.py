@@ -6,6 +6,8 @@ statement, so that two uses of one dataset can carry different columns and rows.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
@@ -116,6 +118,12 @@ class Plan(Document):
     columns: list[PlanColumn]
     meeting: Meeting
     policy: list[str] = Field(default_factory=list, description="policy decisions, in words")
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the document, equal wherever it was read."""
+        content = self.model_dump(mode="json", by_alias=True)
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def step(self, step_id: str) -> Step:
         """The step of that id."""
