@@ -183,6 +183,18 @@ class ImportRefused(UserError):
     advises = "{hint}"
 
 
+class FileNotWritable(UserError):
+    code = "file_not_writable"
+    says = "{file} cannot be written: {reason}"
+    advises = "Choose another place, or free the space it needs."
+
+
+class JobCancelled(UserError):
+    code = "job_cancelled"
+    says = "The job {job!r} was cancelled."
+    advises = "Submit it again (`datacanal job retry`) if it is still wanted."
+
+
 class BadParameter(UserError):
     code = "bad_parameter"
     says = "The parameter ${name}: {reason}"
@@ -434,6 +446,12 @@ class OutputLost(ExternalError):
     retriable = True
     says = "The output of step {step!r} is no longer at site {site!r}."
     advises = "Run the job again."
+
+
+class ResultDamaged(ExternalError):
+    code = "result_damaged"
+    says = "The result of job {job!r} arrived damaged: {reason}"
+    advises = "Fetch it again (`datacanal job result`)."
 
 
 class AttemptLost(ExternalError):

@@ -1,0 +1,42 @@
+"""Where the service is and what proves the caller: arguments, then the environment, then the files of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from datacanal.domain.errors import Unauthenticated
+
+DEFAULT_URL = "http://127.0.0.1:8400"
+
+
+def resolve_url(url: str | None, environment: Mapping[str, str]) -> str:
+    """The service's base URL without a slash at its end."""
+    return (url or environment.get("DATACANAL_URL") or DEFAULT_URL).rstrip("/")
+
+
+def resolve_token(token: str | None, environment: Mapping[str, str], directory: Path) -> str:
+    """The caller's token; raises `Unauthenticated` naming the places where none was found."""
+    found = token or environment.get("DATACANAL_TOKEN")
+    if found:
+        return _checked(found.strip())
+    places = token_files(environment, directory)
+    for file in places:
+        try:
+            return _checked(file.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            continue
+    tried = ", ".join(str(file) for file in places)
+    raise Unauthenticated(reason=f"DATACANAL_TOKEN is not set and none of these files can be read: {tried}")
+
+
+def token_files(environment: Mapping[str, str], directory: Path) -> list[Path]:
+    """Where an administrator's token may lie: the state that is named, then the one in the current directory."""
+    homes = [Path(environment["DATACANAL_HOME"])] if environment.get("DATACANAL_HOME") else []
+    return [home / "admin.token" for home in (*homes, directory / "state")]
+
+
+def _checked(token: str) -> str:
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise Unauthenticated(reason="what was given holds characters that no token has")
+    return token

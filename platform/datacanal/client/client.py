@@ -1,0 +1,158 @@
+"""The client: one object per service and caller."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from datacanal.client.address import resolve_token, resolve_url
+from datacanal.client.connection import Connection
+from datacanal.client.job import Job
+from datacanal.client.parameters import json_params
+from datacanal.domain.errors import BadField, SqlBadText
+from datacanal.protocol.base import Document
+from datacanal.protocol.public import (
+    DatasetList,
+    DatasetView,
+    Explanation,
+    Health,
+    JobList,
+    JobRequest,
+    JobSummary,
+    JobView,
+    LakeList,
+    LakeView,
+    NewToken,
+    Role,
+    SiteList,
+    SiteView,
+    Timeouts,
+    TokenList,
+    TokenRequest,
+    TokenView,
+)
+
+_D = TypeVar("_D", bound=Document)
+
+
+class Client:
+    """Talks to one Datacanal service.
+
+    `url` and `token` default to DATACANAL_URL and DATACANAL_TOKEN, then to http://127.0.0.1:8400 and the
+    `admin.token` of `$DATACANAL_HOME` or `./state`. Every failure is a `DatacanalError` with a code and a remedy.
+    """
+
+    def __init__(
+        self, url: str | None = None, token: str | None = None, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        address = resolve_url(url, os.environ)
+        self._connection = Connection(address, resolve_token(token, os.environ, Path.cwd()), transport=transport)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._connection.close()
+
+    @property
+    def url(self) -> str:
+        return self._connection.url
+
+    def sql(
+        self,
+        text: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        timeouts: Timeouts | Mapping[str, float] | None = None,
+        purpose: str | None = None,
+    ) -> Job:
+        """Submit a statement; comes back at once. `params` bind its `$names` and are never spliced into it."""
+        request = _request(text, params, timeouts, purpose)
+        return Job(self._connection, self._connection.submit(JobView, "/v1/jobs", request))
+
+    def explain(self, text: str, *, params: Mapping[str, Any] | None = None) -> Explanation:
+        """The plan with its estimates; nothing runs."""
+        request = _request(text, params, None, None)
+        return self._connection.post(Explanation, "/v1/jobs/explain", request)
+
+    def job(self, job_id: str) -> Job:
+        """A job by its id."""
+        return Job(self._connection, self._connection.get(JobView, f"/v1/jobs/{quote(job_id, safe='')}"))
+
+    def jobs(self, limit: int = 50) -> list[JobSummary]:
+        """The caller's newest jobs, newest first."""
+        found: list[JobSummary] = []
+        after: str | None = None
+        while len(found) < limit:
+            query = {"limit": str(min(limit - len(found), 200)), **({"after": after} if after else {})}
+            page = self._connection.get(JobList, "/v1/jobs", query)
+            found.extend(page.jobs)
+            after = page.next
+            if after is None:
+                break
+        return found[:limit]
+
+    def health(self) -> Health:
+        """Whether the service is ready, and which sites are connected."""
+        return self._connection.get(Health, "/v1/health")
+
+    def sites(self) -> list[SiteView]:
+        return self._connection.get(SiteList, "/v1/sites").sites
+
+    def lakes(self) -> list[LakeView]:
+        return self._connection.get(LakeList, "/v1/lakes").lakes
+
+    def datasets(self) -> list[DatasetView]:
+        return self._connection.get(DatasetList, "/v1/datasets").datasets
+
+    def dataset(self, name: str) -> DatasetView:
+        """One dataset, written `lake.dataset`, with its columns."""
+        return self._connection.get(DatasetView, f"/v1/datasets/{quote(name, safe='')}")
+
+    def refresh_lake(self, name: str) -> None:
+        """Have the lake's site list its files again; comes back when the catalogue shows them."""
+        self._connection.call("POST", f"/v1/lakes/{quote(name, safe='')}/refresh")
+
+    def create_token(
+        self, name: str, role: Role, *, groups: Sequence[str] = (), expires: datetime | None = None
+    ) -> NewToken:
+        """A new token; its secret is in the answer and nowhere else."""
+        request = _checked(TokenRequest, name=name, role=role, groups=list(groups), expires=expires)
+        return self._connection.post(NewToken, "/v1/tokens", request, repeatable=False)
+
+    def tokens(self) -> list[TokenView]:
+        return self._connection.get(TokenList, "/v1/tokens").tokens
+
+    def revoke_token(self, token_id: str) -> None:
+        """From now on nobody can use it."""
+        self._connection.call("DELETE", f"/v1/tokens/{quote(token_id, safe='')}")
+
+
+def _request(
+    text: str, params: Mapping[str, Any] | None, timeouts: Timeouts | Mapping[str, float] | None, purpose: str | None
+) -> JobRequest:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise SqlBadText(what="a lone surrogate") from None
+    given = timeouts.model_dump() if isinstance(timeouts, Timeouts) else dict(timeouts or {})
+    return _checked(JobRequest, sql=text, params=json_params(params), timeouts=given, purpose=purpose)
+
+
+def _checked(document: type[_D], **fields: object) -> _D:
+    try:
+        return document.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadField(field=".".join(str(part) for part in first["loc"]), reason=first["msg"]) from None
