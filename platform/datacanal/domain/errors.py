@@ -211,7 +211,7 @@ class StatementError(UserError):
 class SqlSyntax(StatementError):
     code = "sql_syntax"
     says = "The statement does not parse: {reason}"
-    advises = "Correct the statement near the position named."
+    advises = "{hint}"
 
 
 class SqlTooLong(StatementError):
