@@ -55,12 +55,16 @@ class TaskInput(Document):
     source: Annotated[ParquetSource | ArrowSource | CountSource, Field(discriminator="kind")]
 
 
-class Task(Document):
-    """One statement over inputs into one file, in a kernel process of its own connection.
+TaskFormat = Literal["lossless"] | ResultFormat
 
-    `arrow` output is a lossless zstd Arrow IPC stream with the DuckDB type of each field in its metadata; the other
-    formats follow the public type rules (docs/types.md). `gated` says that `sql` is a user's and must pass the SQL
-    gate again before it runs.
+
+class Task(Document):
+    """One statement over inputs into one file, in a kernel process with a connection of its own.
+
+    `lossless` output is a zstd Arrow IPC stream with the DuckDB type of each field in its metadata, for transfers and
+    kept results; the other formats, `arrow` too, follow the public type rules (docs/types.md). `gated` says that `sql`
+    is a user's and must pass the SQL gate again before it runs. The output's column names are those of `columns`; a
+    gated statement must give them itself, so a name that was bound and a name that came out cannot differ.
     """
 
     id: str
@@ -71,7 +75,7 @@ class Task(Document):
     inputs: list[TaskInput]
     columns: list[PlanColumn]
     output: str
-    format: ResultFormat = "arrow"
+    format: TaskFormat = "lossless"
     max_output_bytes: int | None = None
 
 
@@ -103,3 +107,4 @@ class PoolShape(Document):
     memory_bytes: int
     readable: list[str] = Field(description="directories that tasks may read (the lakes)")
     scratch: str = Field(description="directory for outputs, inputs and spill")
+    spill_bytes: int = Field(default=16 * 2**30, description="disk that one task may fill with spill")
