@@ -331,6 +331,12 @@ class OutOfDisk(ResourceError):
     advises = "Ask for less at once, or ask the operator for more scratch space."
 
 
+class OutputTooLarge(ResourceError):
+    code = "output_too_large"
+    says = "The step's output exceeds {limit_bytes} bytes."
+    advises = "Ask for less: aggregate, filter, or name fewer columns."
+
+
 class TimeoutExceeded(ResourceError):
     code = "timeout"
     says = "The job exceeded its {clock} of {limit_s} s."
@@ -380,6 +386,20 @@ class RunInvalidInput(RunError):
     code = "run_invalid_input"
     says = "A function or operator got a value it does not take, or a scalar subquery gave several rows."
     advises = "Check the arguments; a scalar subquery must give one row (use LIMIT 1, min or max)."
+
+
+class FormatCannotHold(RunError):
+    code = "format_cannot_hold"
+    says = "A value of {columns} does not fit into the type that the format {format!r} has for it."
+    advises = "Fetch the result as csv or json, which hold every number whole, or cast the column in the statement."
+
+
+class EngineFailed(DatacanalError):
+    """The engine failed in a way that has no code of its own: the same statement would fail again."""
+
+    code = "engine_failed"
+    says = "The engine could not run the step: {reason}"
+    advises = "Give the operator the job id; the engine's own words are in the site's record of the attempt."
 
 
 # ---------------------------------------------------------------- things outside
