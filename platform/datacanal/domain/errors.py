@@ -1,7 +1,7 @@
 """The one error tree: every failure a person can meet, with its stable code, kind and remedy.
 
 A class names the failure; its keyword arguments are the data that the message and the wire carry. HTTP status codes
-live in `datacanal.control.problems`, exit codes in `datacanal.cli.exits`, both decided by kind.
+live in `datacanal.serving.problems`, exit codes in `datacanal.cli.exits`, both decided by kind.
 """
 
 from __future__ import annotations
@@ -121,6 +121,24 @@ class MethodNotAllowed(UserError):
     code = "method_not_allowed"
     says = "{method} is not possible on this address."
     advises = "Compare the request with the API document at /openapi.json."
+
+
+class MediaTypeNotSupported(UserError):
+    code = "media_type_not_supported"
+    says = "The request body has the media type {given}; only {supported} is read here."
+    advises = "Send the body as {supported} and say so in the Content-Type header."
+
+
+class NotAcceptable(UserError):
+    code = "not_acceptable"
+    says = "The answer is {produced}, which the Accept header does not allow."
+    advises = "Accept {produced}, or ask for another format."
+
+
+class RangeNotSatisfiable(UserError):
+    code = "range_not_satisfiable"
+    says = "The range {range!r} does not fit an answer of {length_bytes} bytes."
+    advises = "Ask for `bytes=N-` with N below the length, or leave the Range header out."
 
 
 class Unauthenticated(UserError):

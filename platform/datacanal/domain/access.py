@@ -1,0 +1,67 @@
+"""Who may do what: one table from action to roles, and the rule whose jobs one sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from datacanal.domain.errors import Forbidden
+
+
+class Action(StrEnum):
+    """What a route does, in words that finish the sentence “the role … may not …”."""
+
+    SUBMIT_JOBS = "submit jobs"
+    READ_JOBS = "read jobs"
+    READ_RESULTS = "read results"
+    READ_LOGS = "read logs"
+    READ_CATALOGUE = "read the catalogue"
+    REFRESH_CATALOGUE = "refresh the catalogue"
+    READ_SITES = "read sites"
+    MANAGE_TOKENS = "manage tokens"
+    ACT_AS_SITE = "act as a site"
+
+
+_EVERYBODY_WITH_DATA = frozenset({"admin", "analyst", "publisher", "steward"})
+
+PERMITTED: dict[Action, frozenset[str]] = {
+    Action.SUBMIT_JOBS: frozenset({"admin", "analyst", "publisher"}),
+    Action.READ_JOBS: frozenset({"admin", "analyst", "publisher"}),
+    Action.READ_RESULTS: frozenset({"admin", "analyst", "publisher"}),
+    Action.READ_LOGS: frozenset({"admin", "analyst", "publisher"}),
+    Action.READ_CATALOGUE: _EVERYBODY_WITH_DATA,
+    Action.REFRESH_CATALOGUE: _EVERYBODY_WITH_DATA | {"operator"},
+    Action.READ_SITES: _EVERYBODY_WITH_DATA | {"operator"},
+    Action.MANAGE_TOKENS: frozenset({"admin", "operator"}),
+    Action.ACT_AS_SITE: frozenset({"site"}),
+}
+
+_GRANTABLE_BY_OPERATOR = frozenset({"operator", "site"})
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls: `name` is what jobs belong to; a token of role `site` speaks for the site of its name."""
+
+    tenant: str
+    name: str
+    role: str
+    groups: tuple[str, ...] = ()
+
+
+def check_permitted(principal: Principal, action: Action) -> None:
+    """Raise `Forbidden` unless the principal's role may do this."""
+    allowed = PERMITTED[action]
+    if principal.role not in allowed:
+        raise Forbidden(role=principal.role, action=action.value, allowed=", ".join(sorted(allowed)))
+
+
+def check_may_grant(principal: Principal, role: str) -> None:
+    """An operator runs sites and never reaches data, so it may not make itself a token that does."""
+    if principal.role != "admin" and role not in _GRANTABLE_BY_OPERATOR:
+        raise Forbidden(role=principal.role, action=f"manage tokens of the role {role!r}", allowed="admin")
+
+
+def sees_job(principal: Principal, tenant: str, owner: str) -> bool:
+    """A job is seen by its submitter, and by the admins of its tenant; to everybody else it does not exist."""
+    return principal.tenant == tenant and (principal.role == "admin" or principal.name == owner)

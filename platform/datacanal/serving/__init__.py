@@ -1,0 +1,1 @@
+"""What every HTTP server of Datacanal shares: limits and deadlines, strict JSON, problem responses, the runner."""

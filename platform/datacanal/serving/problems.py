@@ -1,0 +1,82 @@
+"""Errors as HTTP answers: the one place that turns codes and kinds into status codes."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from datacanal.domain import errors
+from datacanal.domain.errors import DatacanalError, Kind, error_classes
+from datacanal.protocol.problem import Problem, problem_of
+
+PROBLEM_TYPE = "application/problem+json"
+
+_BY_KIND = {Kind.USER: 422, Kind.POLICY: 403, Kind.RESOURCE: 422, Kind.EXTERNAL: 503, Kind.INTERNAL: 500}
+
+# What differs from its kind: the request itself, rather than what it asks for, is at fault, or HTTP has a word for it.
+_BY_CLASS: dict[type[DatacanalError], int] = {
+    errors.BadRequest: 400,
+    errors.BadField: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.NotAcceptable: 406,
+    errors.BodyTooSlow: 408,
+    errors.IdempotencyConflict: 409,
+    errors.WrongState: 409,
+    errors.SessionLost: 409,
+    errors.StaleFence: 409,
+    errors.ResultExpired: 410,
+    errors.BodyTooLarge: 413,
+    errors.MediaTypeNotSupported: 415,
+    errors.RangeNotSatisfiable: 416,
+    errors.QueueFull: 429,
+    errors.TransferRefused: 403,
+    errors.OutputLost: 410,
+    errors.SnapshotChanged: 409,
+}
+
+
+def status_of(error: DatacanalError) -> int:
+    """The status of the answer that carries this error."""
+    return _by_code().get(error.code, _BY_KIND[error.kind])
+
+
+def _by_code() -> dict[str, int]:
+    return {cls.code: status for cls, status in _BY_CLASS.items()}
+
+
+def problem_response(error: DatacanalError) -> Response:
+    """The error as a problem document."""
+    status = status_of(error)
+    return Response(
+        problem_of(error, status).model_dump_json(), status, headers=_headers(status), media_type=PROBLEM_TYPE
+    )
+
+
+def relayed_response(problem: Problem, error: DatacanalError) -> Response:
+    """A problem that another process wrote, under the status that its code has here."""
+    status = status_of(error)
+    return Response(problem.model_copy(update={"status": status}).model_dump_json(), status, media_type=PROBLEM_TYPE)
+
+
+def _headers(status: int) -> dict[str, str]:
+    match status:
+        case 401:
+            return {"WWW-Authenticate": "Bearer"}
+        case 429 | 503:
+            return {"Retry-After": "5"}
+        case _:
+            return {}
+
+
+def code_table() -> str:
+    """Every code with kind and status, as Markdown."""
+    rows = sorted({(cls.code, cls.kind.value, _table_status(cls), cls.says) for cls in error_classes()})
+    lines = ["| code | kind | status | says |", "|---|---|---|---|"]
+    lines += [f"| `{code}` | {kind} | {status} | {says} |" for code, kind, status, says in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _table_status(cls: type[DatacanalError]) -> int:
+    return _by_code().get(cls.code, _BY_KIND[cls.kind])

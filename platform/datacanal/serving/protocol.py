@@ -1,0 +1,107 @@
+"""HTTP/1.1 with deadlines that uvicorn lacks: a request's head must arrive in time, and problems are documents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from datacanal.domain.errors import BadRequest, BodyTooSlow, DatacanalError
+from datacanal.protocol.problem import problem_of
+from datacanal.serving.problems import PROBLEM_TYPE, status_of
+
+HEAD_DEADLINE_S = 10.0
+REST_DEADLINE_S = 10.0
+MAX_HEAD_BYTES = 64 * 1024
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """Closes a connection whose request head is not whole in time or is too long; a slow head gets 408.
+
+    What still arrives of a body after its answer was given (a refusal, mostly) is read and thrown away, but not for
+    ever. Closing at once would reset the connection before the client could read the answer.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._head_deadline: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._rest_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class does
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        self._rest_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_deadline is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES + len(data):
+                self._refuse(BadRequest(reason=f"the head is longer than {MAX_HEAD_BYTES} bytes"))
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_deadline is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
+            self._rest_deadline = self.loop.call_later(REST_DEADLINE_S, self.transport.close)
+        super().on_response_complete()
+
+    def on_message_complete(self) -> None:
+        self._rest_arrived()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(BadRequest(reason=msg))
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_deadline = self.loop.call_later(HEAD_DEADLINE_S, self._head_late)
+
+    def _head_arrived(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _rest_arrived(self) -> None:
+        if self._rest_deadline is not None:
+            self._rest_deadline.cancel()
+            self._rest_deadline = None
+
+    def _head_late(self) -> None:
+        self._head_deadline = None
+        if self._head_bytes == 0:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._refuse(BodyTooSlow(limit_s=HEAD_DEADLINE_S))
+
+    def _refuse(self, error: DatacanalError) -> None:
+        status = status_of(error)
+        body = problem_of(error, status).model_dump_json().encode()
+        head = (
+            STATUS_LINE[status]
+            + f"content-type: {PROBLEM_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
+        )
+        self.transport.write(head + body)
+        self.transport.close()

@@ -1,0 +1,88 @@
+"""Run an ASGI application on a socket of our own: taken ports are named, stopping takes seconds, not minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from datacanal.domain.errors import BadConfiguration, PortInUse
+from datacanal.serving.protocol import DeadlineProtocol
+
+KEEP_ALIVE_S = 75
+STOP_WITHIN_S = 3
+
+
+def bind(listen: str, *, key: str) -> socket.socket:
+    """A listening socket for `host:port` (port 0: any). Raises `PortInUse` naming the configuration's key."""
+    host, _, port = listen.rpartition(":")
+    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(address)
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(key=key, address=listen) from None
+        raise BadConfiguration(
+            file="configuration", key=key, reason=f"cannot listen on {listen}: {error.strerror}"
+        ) from None
+    listening.setblocking(False)
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """`host:port` as it was really bound."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class HttpServer:
+    """One application on one socket, inside a running event loop. The caller handles signals."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+        _silence_uvicorn()
+        config = uvicorn.Config(
+            app,
+            http=DeadlineProtocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+        )
+        self._server = uvicorn.Server(config)
+        self._listening = listening
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns once requests are answered."""
+        self._server.config.load()
+        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+        await self._server.startup(sockets=[self._listening])
+        self._task = asyncio.create_task(self._server.main_loop())
+
+    async def stop(self) -> None:
+        """Refuse new connections, let answers that are under way finish for a moment, close the rest."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+            await self._server.shutdown(sockets=[self._listening])
+
+
+def _silence_uvicorn() -> None:
+    """Its lines carry addresses and paths; what matters is logged by our own handlers as events."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
