@@ -1,0 +1,144 @@
+"""The tables of a site's own store. Tenant and principal stand on every row; what the site does for itself is its own.
+
+Documents are stored as their JSON text, instants as milliseconds since 1970 in UTC.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SITE_ITSELF = {"tenant": "site", "principal": "site"}
+# SQLite counts up by itself only in a column that is exactly INTEGER.
+_Counter = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: Text(), int: BigInteger()}  # noqa: RUF012  # SQLAlchemy reads it from the class
+
+
+class Owned:
+    """Whose row it is."""
+
+    tenant: Mapped[str] = mapped_column(String(128))
+    principal: Mapped[str] = mapped_column(String(128))
+
+
+class SnapshotRow(Owned, Base):
+    """A dataset's content at one moment; `seen_ms` is when a listing last found it current."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = (Index(None, "lake", "dataset"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    lake: Mapped[str] = mapped_column(String(64))
+    dataset: Mapped[str]
+    document: Mapped[str]
+    seen_ms: Mapped[int]
+
+
+class FooterRow(Owned, Base):
+    """A Parquet footer that need not be read again while the file keeps its etag."""
+
+    __tablename__ = "footers"
+
+    lake: Mapped[str] = mapped_column(String(64), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    etag: Mapped[str] = mapped_column(String(128), primary_key=True)
+    document: Mapped[str]
+
+
+class AttemptRow(Owned, Base):
+    """One try of a step. `report` is the outcome until the control plane has acknowledged it; `said` stays here."""
+
+    __tablename__ = "attempts"
+
+    job: Mapped[str] = mapped_column(String(64), primary_key=True)
+    step: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fence: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int]
+    plan_digest: Mapped[str] = mapped_column(String(64))
+    finished_ms: Mapped[int]
+    outcome: Mapped[str] = mapped_column(String(64))
+    said: Mapped[str]
+    report: Mapped[str | None]
+
+
+class OutputRow(Owned, Base):
+    """What a step made and the gate released: a lossless Arrow stream, served to consumers or kept as the result."""
+
+    __tablename__ = "outputs"
+    __table_args__ = (Index(None, "job", "step"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job: Mapped[str] = mapped_column(String(64))
+    step: Mapped[str] = mapped_column(String(64))
+    plan_digest: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str]
+    rows: Mapped[int]
+    bytes: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    scanned_bytes: Mapped[int]
+    is_result: Mapped[bool]
+    columns: Mapped[str]
+    expires_ms: Mapped[int]
+
+
+class ExportRow(Owned, Base):
+    """A result in another format, made once."""
+
+    __tablename__ = "exports"
+
+    output: Mapped[str] = mapped_column(String(64), primary_key=True)
+    format: Mapped[str] = mapped_column(String(16), primary_key=True)
+    path: Mapped[str]
+    bytes: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class EgressRow(Owned, Base):
+    """One decision of the egress gate. Rows are only ever added; a release of the same content counts once."""
+
+    __tablename__ = "egress"
+    __table_args__ = (
+        CheckConstraint("decision IN ('released', 'refused')", name="decision"),
+        UniqueConstraint("job", "step", "digest", "decision"),
+    )
+
+    seq: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    at_ms: Mapped[int]
+    purpose: Mapped[str | None]
+    job: Mapped[str] = mapped_column(String(64))
+    step: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    receivers: Mapped[str]
+    plan_digest: Mapped[str] = mapped_column(String(64))
+    policies: Mapped[str]
+    snapshots: Mapped[str]
+    columns: Mapped[str]
+    rows: Mapped[int]
+    bytes: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    decision: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str]
+
+
+class BudgetUseRow(Owned, Base):
+    """How much of one budget is used. `day` is empty where the budget is not a daily one."""
+
+    __tablename__ = "budget_use"
+
+    lake: Mapped[str] = mapped_column(String(64), primary_key=True)
+    budget: Mapped[str] = mapped_column(String(16), primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    rows: Mapped[int]
+    bytes: Mapped[int]
