@@ -1,0 +1,189 @@
+"""Fetch an output from the site that holds it: in bounded memory, resumed where it broke off, checked whole."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import stamina
+
+from datacanal.domain.errors import (
+    DatacanalError,
+    OutOfDisk,
+    OutputLost,
+    SiteUnreachable,
+    TransferDamaged,
+    TransferRefused,
+)
+from datacanal.protocol.problem import Problem, error_of
+from datacanal.protocol.site import Offer
+from datacanal.site.keys import SiteKeys
+from datacanal.site.tickets import Proof, fetch_text
+
+_CHUNK_BYTES = 2**20
+_DAMAGED_AT_MOST = 3
+_TIMEOUT = httpx.Timeout(10, connect=3)
+
+
+class _Interrupted(Exception):
+    """A try that another one may make good."""
+
+
+@dataclass
+class Arrival:
+    """What came over the wire, failed tries included."""
+
+    bytes: int = 0
+
+
+class _Incoming:
+    """The file as far as it arrived, and its digest so far."""
+
+    def __init__(self, file: Path) -> None:
+        self._stream = file.open("wb")
+        self._digest = hashlib.sha256()
+        self.length = 0
+        self.damaged = 0
+
+    def __enter__(self) -> _Incoming:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def write(self, chunk: bytes) -> None:
+        self._stream.write(chunk)
+        self._digest.update(chunk)
+        self.length += len(chunk)
+
+    def restart(self) -> None:
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._digest = hashlib.sha256()
+        self.length = 0
+
+    def check(self, offer: Offer) -> None:
+        """Raise `TransferDamaged` unless this is what was offered; begin anew then."""
+        self._stream.flush()
+        if self.length != offer.bytes:
+            raise self.damage(offer, f"{self.length} of {offer.bytes} bytes")
+        if self._digest.hexdigest() != offer.digest:
+            raise self.damage(offer, "another digest")
+
+    def damage(self, offer: Offer, reason: str) -> TransferDamaged:
+        """Throw away what came; the error to raise."""
+        self.restart()
+        self.damaged += 1
+        return TransferDamaged(site=offer.site, reason=reason)
+
+    def may_retry(self, error: Exception) -> bool:
+        """Whether another try may do better: a link that broke always, damaged content a few times."""
+        return isinstance(error, _Interrupted) or (
+            isinstance(error, TransferDamaged) and self.damaged < _DAMAGED_AT_MOST
+        )
+
+
+class Fetcher:
+    """`deadline_s` is how long a transfer may go without a new byte before the sender counts as unreachable."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        keys: SiteKeys,
+        clock_s: Callable[[], float],
+        randomness: Callable[[int], bytes] = os.urandom,
+        deadline_s: float = 60,
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._clock_s = clock_s
+        self._randomness = randomness
+        self._deadline_s = deadline_s
+
+    async def fetch(self, offer: Offer, file: Path, arrival: Arrival) -> None:
+        """Bring the output into the file; `arrival` counts while it comes.
+
+        Raises `SiteUnreachable`, `TransferRefused`, `OutputLost`, `TransferDamaged` or `OutOfDisk`.
+        """
+        try:
+            with _Incoming(file) as incoming:
+                while not await self._advance(offer, incoming, arrival):
+                    pass
+        except OSError as error:
+            raise OutOfDisk(reason=error.strerror or str(error)) from None
+
+    async def _advance(self, offer: Offer, incoming: _Incoming, arrival: Arrival) -> bool:
+        """Retry until the file is whole (True) or has grown (False), which earns it a new deadline."""
+        before = incoming.length
+        why = "no answer"
+        retries = stamina.retry_context(
+            on=incoming.may_retry, attempts=None, timeout=self._deadline_s, wait_initial=0.1, wait_max=3
+        )
+        try:
+            async for attempt in retries:
+                with attempt:
+                    try:
+                        await self._receive(offer, incoming, arrival)
+                        incoming.check(offer)
+                    except _Interrupted as error:
+                        why = str(error)
+                        if incoming.length <= before:
+                            raise
+                        return False
+        except _Interrupted:
+            raise SiteUnreachable(site=offer.site, reason=why) from None
+        return True
+
+    async def _receive(self, offer: Offer, incoming: _Incoming, arrival: Arrival) -> None:
+        if incoming.length == offer.bytes:  # the link broke after the last byte
+            return
+        try:
+            async with self._client.stream(
+                "GET", offer.url, headers=self._headers(offer, incoming.length), timeout=_TIMEOUT
+            ) as response:
+                await self._check_answer(offer, response)
+                if response.status_code != httpx.codes.PARTIAL_CONTENT and incoming.length:
+                    incoming.restart()
+                async for chunk in response.aiter_raw(_CHUNK_BYTES):
+                    arrival.bytes += len(chunk)
+                    if incoming.length + len(chunk) > offer.bytes:
+                        raise incoming.damage(offer, f"more than {offer.bytes} bytes")
+                    await asyncio.to_thread(incoming.write, chunk)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _Interrupted(f"{type(error).__name__} {error}".strip()) from None
+
+    def _headers(self, offer: Offer, offset: int) -> dict[str, str]:
+        unsigned = Proof(offer.ticket, str(int(self._clock_s())), self._randomness(16).hex(), "")
+        range_ = f"bytes={offset}-" if offset else ""
+        headers = {
+            "Accept-Encoding": "identity",
+            "Datacanal-Ticket": unsigned.ticket,
+            "Datacanal-Time": unsigned.time,
+            "Datacanal-Nonce": unsigned.nonce,
+            "Datacanal-Signature": self._keys.sign(fetch_text(offer.output, range_, unsigned)),
+        }
+        return {**headers, "Range": range_} if range_ else headers
+
+    async def _check_answer(self, offer: Offer, response: httpx.Response) -> None:
+        if response.status_code in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+            return
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise _Interrupted(f"status {response.status_code}")
+        raise _refusal(offer, response.status_code, await response.aread())
+
+
+def _refusal(offer: Offer, status: int, body: bytes) -> DatacanalError:
+    try:
+        problem = Problem.model_validate_json(body)
+    except ValueError:
+        return TransferRefused(reason=f"site {offer.site!r} answered with status {status}")
+    known = {OutputLost.code, TransferRefused.code}
+    return error_of(problem) if problem.code in known else TransferRefused(reason=problem.detail)

@@ -1,0 +1,62 @@
+"""The agent's own keys, made once and kept in the site's home: one signs fetches, one seals tickets."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+_SEED_BYTES = 32
+
+
+@dataclass(frozen=True, repr=False)
+class SiteKeys:
+    """`seal` never leaves the agent; of the signing key only `public` does."""
+
+    signing: Ed25519PrivateKey
+    seal: bytes
+
+    @property
+    def public(self) -> str:
+        """The public key, base64."""
+        return base64.b64encode(self.signing.public_key().public_bytes_raw()).decode()
+
+    def sign(self, text: str) -> str:
+        """The signature of the text, base64."""
+        return base64.b64encode(self.signing.sign(text.encode())).decode()
+
+
+def load_keys(home: Path, randomness: Callable[[int], bytes]) -> SiteKeys:
+    """The keys of this home, made on first use."""
+    seed = _kept(home / "signing.key", randomness)
+    return SiteKeys(Ed25519PrivateKey.from_private_bytes(seed), _kept(home / "ticket.key", randomness))
+
+
+def is_signed_by(public: str, text: str, signature: str) -> bool:
+    """Whether the holder of the public key signed the text. Nonsense in either is a no."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public, validate=True))
+        key.verify(base64.b64decode(signature, validate=True), text.encode())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _kept(file: Path, randomness: Callable[[int], bytes]) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        pass
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished = file.with_suffix(".new")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(randomness(_SEED_BYTES))
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(file)
+    return file.read_bytes()
