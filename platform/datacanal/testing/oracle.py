@@ -1,0 +1,88 @@
+"""The oracle: what one DuckDB over all the lakes answers, which is what Datacanal must answer too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from datacanal.planning.instant import instant_statements
+
+_SETTINGS = (
+    "SET TimeZone = 'UTC'",
+    "SET arrow_lossless_conversion = true",
+    "SET python_enable_replacements = false",
+    "SET enable_progress_bar = false",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A result and the DuckDB type of each of its columns."""
+
+    table: pa.Table
+    types: list[str]
+
+
+class Oracle:
+    """One DuckDB in which each lake is a schema and each dataset's folder a view.
+
+    `now` is the one instant that `now()` and its kin give. Bare dataset names resolve as in Datacanal, as long as one
+    lake alone has them. Statements are run as they are: nothing here is a gate.
+    """
+
+    def __init__(self, lakes: Mapping[str, Path], *, now: str, threads: int = 1, memory: str = "4GB") -> None:
+        self._connection = duckdb.connect(config={"threads": threads, "memory_limit": memory})
+        for setting in (*_SETTINGS, *instant_statements(now)):
+            self._connection.execute(setting)
+        for lake, folder in lakes.items():
+            self._add_lake(lake, folder)
+        if lakes:
+            path = ",".join(_quoted(lake) for lake in [*lakes, "main"])
+            self._connection.execute(f"SET search_path = '{path.replace(chr(39), chr(39) * 2)}'")
+
+    def _add_lake(self, lake: str, folder: Path) -> None:
+        self._connection.execute(f"CREATE SCHEMA {_quoted(lake)}")
+        for dataset in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+            files = [str(file) for file in sorted(dataset.rglob("*.parquet"))]
+            if files:
+                view = f"{_quoted(lake)}.{_quoted(dataset.name)}"
+                self._connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {_reader(files)}")
+
+    def run(self, sql: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """The answer, in lossless Arrow types. Raises `duckdb.Error` where the statement fails."""
+        relation = self._connection.sql(sql, params=dict(params) if params else None)
+        return Answer(table=relation.to_arrow_table(), types=[str(kind) for kind in relation.types])
+
+    def interrupt(self) -> None:
+        """Ask a statement that runs in another thread to end."""
+        with suppress(duckdb.Error):
+            self._connection.interrupt()
+
+    def close(self) -> None:
+        """Free what the database holds."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _reader(files: list[str]) -> str:
+    listed = ", ".join("'" + _without_globs(file).replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = true)"
+
+
+def _without_globs(path: str) -> str:
+    return path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
