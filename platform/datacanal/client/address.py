@@ -15,19 +15,23 @@ def resolve_url(url: str | None, environment: Mapping[str, str]) -> str:
     return (url or environment.get("DATACANAL_URL") or DEFAULT_URL).rstrip("/")
 
 
-def resolve_token(token: str | None, environment: Mapping[str, str], directory: Path) -> str:
-    """The caller's token; raises `Unauthenticated` naming the places where none was found."""
+def resolve_token(token: str | None, environment: Mapping[str, str], directory: Path) -> str | None:
+    """The caller's token, if there is one. Raises `Unauthenticated` for what cannot be a token."""
     found = token or environment.get("DATACANAL_TOKEN")
     if found:
         return _checked(found.strip())
-    places = token_files(environment, directory)
-    for file in places:
+    for file in token_files(environment, directory):
         try:
             return _checked(file.read_text(encoding="utf-8").strip())
         except (OSError, UnicodeDecodeError):
             continue
-    tried = ", ".join(str(file) for file in places)
-    raise Unauthenticated(reason=f"DATACANAL_TOKEN is not set and none of these files can be read: {tried}")
+    return None
+
+
+def no_token(environment: Mapping[str, str], directory: Path) -> Unauthenticated:
+    """What to say when a service wants a token and none was found: the places where one was looked for."""
+    tried = ", ".join(str(file) for file in token_files(environment, directory))
+    return Unauthenticated(reason=f"DATACANAL_TOKEN is not set and none of these files can be read: {tried}")
 
 
 def token_files(environment: Mapping[str, str], directory: Path) -> list[Path]:

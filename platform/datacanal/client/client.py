@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from datacanal.client.address import resolve_token, resolve_url
+from datacanal.client.address import no_token, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.parameters import json_params
@@ -53,7 +53,9 @@ class Client:
         self, url: str | None = None, token: str | None = None, *, transport: httpx.BaseTransport | None = None
     ) -> None:
         address = resolve_url(url, os.environ)
-        self._connection = Connection(address, resolve_token(token, os.environ, Path.cwd()), transport=transport)
+        found = resolve_token(token, os.environ, Path.cwd())
+        refusal = None if found else no_token(os.environ, Path.cwd())
+        self._connection = Connection(address, found, without_token=refusal, transport=transport)
 
     def __enter__(self) -> Client:
         return self

@@ -31,14 +31,16 @@ class Connection:
     """One service and one caller.
 
     A service that never answered is reported as `ServiceUnreachable` at once; one that did answer before gets
-    `patience_s` to come back. Only requests that may run twice are repeated.
+    `patience_s` to come back. Only requests that may run twice are repeated. Without a token the service is asked all
+    the same, and `without_token` raised when it wants one: whether it is there at all comes first.
     """
 
     def __init__(
         self,
         url: str,
-        token: str,
+        token: str | None,
         *,
+        without_token: DatacanalError | None = None,
         transport: httpx.BaseTransport | None = None,
         patience_s: float = 30.0,
         clock: Clock = time.monotonic,
@@ -47,6 +49,7 @@ class Connection:
     ) -> None:
         self.url = url
         self._new_key = new_key
+        self._without_token = without_token
         self._patience_s = patience_s
         self._clock = clock
         self._sleep = sleep
@@ -54,7 +57,7 @@ class Connection:
         try:
             self._http = httpx.Client(
                 base_url=url,
-                headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
+                headers={**({"Authorization": f"Bearer {token}"} if token else {}), "Accept-Encoding": "identity"},
                 timeout=httpx.Timeout(60.0, connect=5.0),
                 transport=transport,
                 trust_env=False,
@@ -88,7 +91,7 @@ class Connection:
             if answer.status_code in _PASSING and repeatable and patience.pause(_retry_after(answer)):
                 continue
             if answer.is_error:
-                raise problem_in(answer)
+                raise self._refusal(answer)
             return answer
 
     def get(self, document: type[D], path: str, query: Mapping[str, str] | None = None) -> D:
@@ -111,7 +114,7 @@ class Connection:
             self._has_answered = True
             if answer.is_error:
                 answer.read()
-                raise problem_in(answer)
+                raise self._refusal(answer)
             yield answer
 
     def patience(self) -> Patience:
@@ -129,6 +132,11 @@ class Connection:
             raise ServiceUnreachable(
                 url=self.url, reason=f"its answer is no {document.__name__} that this client knows (another version?)"
             ) from None
+
+    def _refusal(self, answer: httpx.Response) -> DatacanalError:
+        if answer.status_code == httpx.codes.UNAUTHORIZED and self._without_token is not None:
+            return self._without_token
+        return problem_in(answer)
 
     def _bear(self, patience: Patience, error: httpx.HTTPError, *, repeatable: bool) -> None:
         never_arrived = isinstance(error, _NEVER_ARRIVED)

@@ -13,7 +13,7 @@ from datacanal.client.connection import Clock, Connection
 from datacanal.client.download import write_result
 from datacanal.client.events import FINAL_STATES, follow_events
 from datacanal.client.notebook import job_html
-from datacanal.client.result import ResultReader, read_table
+from datacanal.client.result import ResultReader, ResultStream, read_table
 from datacanal.domain.errors import JobCancelled
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.problem import error_of
@@ -124,6 +124,11 @@ class Job:
         """The result as a stream with a schema; close it, or use it in a `with`."""
         self._succeeded()
         return ResultReader(self._connection, self.id)
+
+    def download(self, result_format: ResultFormat) -> ResultStream:
+        """The result's bytes in a format, as a file to read; close it, or use it in a `with`."""
+        self._succeeded()
+        return ResultStream(self._connection, self.id, result_format)
 
     def head(self, rows: int) -> pa.Table:
         """The first rows; not more is fetched than needed."""

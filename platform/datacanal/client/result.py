@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,19 +12,19 @@ from typing import Any
 import httpx
 import pyarrow as pa
 
-from datacanal.client.arrow_types import plain_batch, plain_schema
 from datacanal.client.connection import Connection, Patience
 from datacanal.domain.errors import RemoteError, ResultDamaged
 from datacanal.protocol.public import ResultFormat
 
 _BUFFER_BYTES = 2**20
+_SHA256_TAG = re.compile(r'^"([0-9a-f]{64})"$')
 
 
 class ResultStream(io.RawIOBase):
     """The bytes of a job's result in one format, in bounded memory.
 
     After a broken connection it goes on where it was (Range, If-Range). Raises `ResultDamaged` when the service then
-    offers other bytes, or fewer than it announced.
+    offers other bytes, fewer than it announced, or bytes that are not those of its ETag, the sha256 of all of them.
     """
 
     def __init__(self, connection: Connection, job: str, result_format: ResultFormat) -> None:
@@ -32,6 +34,7 @@ class ResultStream(io.RawIOBase):
         self._received = 0
         self._etag: str | None = None
         self._length: int | None = None
+        self._digest = hashlib.sha256()
         self._chunks = self._arriving()
         self._rest = memoryview(b"")
 
@@ -79,10 +82,17 @@ class ResultStream(io.RawIOBase):
             self._note(answer)
             for chunk in answer.iter_raw():
                 self._received += len(chunk)
+                self._digest.update(chunk)
                 if chunk:
                     yield chunk
+        self._check_whole()
+
+    def _check_whole(self) -> None:
         if self._length is not None and self._received != self._length:
             raise ResultDamaged(job=self._job, reason=f"{self._received} of {self._length} bytes arrived")
+        expected = _SHA256_TAG.match(self._etag or "")
+        if expected and expected[1] != self._digest.hexdigest():
+            raise ResultDamaged(job=self._job, reason="its bytes are not the ones that were announced")
 
     def _note(self, answer: httpx.Response) -> None:
         etag = answer.headers.get("ETag")
@@ -115,13 +125,12 @@ class ResultReader:
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns as they are given out."""
-        return plain_schema(self._reader.schema)
+        """The columns, in the public types."""
+        return self._reader.schema
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         with self._damage_named():
-            for batch in self._reader:
-                yield plain_batch(batch)
+            yield from self._reader
             while self._file.read(_BUFFER_BYTES):  # what follows the last batch still counts for the length
                 pass
 

@@ -486,6 +486,12 @@ class OutputLost(ExternalError):
     advises = "Run the job again."
 
 
+class StartFailed(ExternalError):
+    code = "start_failed"
+    says = "{what} did not start: {reason}"
+    advises = "Correct the cause that was told above, or look into the logs of its state directory."
+
+
 class ResultDamaged(ExternalError):
     code = "result_damaged"
     says = "The result of job {job!r} arrived damaged: {reason}"
@@ -499,6 +505,13 @@ class AttemptLost(ExternalError):
     retriable = True
     says = "The attempt was lost: {reason}"
     advises = "The step was tried again as often as allowed; see `datacanal job logs`."
+
+
+class PoolDidNotStart(ExternalError):
+    code = "pool_did_not_start"
+    retriable = True
+    says = "The worker pool did not start: {reason}"
+    advises = "See pool.log in the site's home; the pool is started again with the next step."
 
 
 class KernelMismatch(ExternalError):

@@ -1,19 +1,35 @@
-"""A service with canned answers behind the public API, for tests of clients: an httpx transport, no port."""
+"""A service with canned answers behind the public API, for tests of clients: an httpx transport, or on a port."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import httpx
 import pyarrow as pa
 
-from datacanal.domain.errors import DatacanalError, NotFound, Unauthenticated
+from datacanal.domain.errors import DatacanalError, NotFound, SqlSyntax, Unauthenticated
 from datacanal.protocol.problem import Problem, problem_of
-from datacanal.protocol.public import JobStats, JobView, ResultColumn, ResultView, Timeouts
+from datacanal.protocol.public import (
+    DatasetList,
+    DatasetView,
+    JobList,
+    JobStats,
+    JobSummary,
+    JobView,
+    ResultColumn,
+    ResultView,
+    SiteList,
+    SiteView,
+    Timeouts,
+)
 
 TOKEN = "fake-token"  # noqa: S105  # it opens nothing
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,6 +57,20 @@ def fake_job(job_id: str, sql: str, *, state: str = "queued", problem: Problem |
     )  # fmt: skip
 
 
+_SITE = SiteView(name="core", connected=True, seen_at=_AT, kernel="v2.0.0", slots=3, lakes=["transactions", "数据"])
+_DATASET = DatasetView(
+    lake="数据", name="orders", site="core", snapshot="snp_1", files=2, rows=1234567, bytes=98765432, key=["id"],
+    columns=[], problem=None,
+)  # fmt: skip
+
+
+def _summary(job: JobView) -> JobSummary:
+    return JobSummary(
+        id=job.id, kind=job.kind, state=job.state, principal=job.principal, submitted_at=job.submitted_at,
+        finished_at=job.finished_at, sql=job.sql,
+    )  # fmt: skip
+
+
 class FakeService(httpx.BaseTransport):
     """Jobs that succeed with `result` on the first look after they were submitted; `seen` holds every request."""
 
@@ -57,18 +87,36 @@ class FakeService(httpx.BaseTransport):
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.refusal(Unauthenticated(reason="the token is not known"), 401)
         parts = unquote(request.url.raw_path.decode().partition("?")[0]).strip("/").split("/")
-        match request.method, *parts:
-            case "POST", "v1", "jobs":
-                return self.submit(request)
-            case "GET", "v1", "jobs", job:
-                return self.look(job)
-            case "POST", "v1", "jobs", job, "cancel":
+        if parts[:2] != ["v1", "jobs"]:
+            return self.send_catalogue("/".join(parts))
+        return self.send_jobs(request) if len(parts) == 2 else self.send_job(request, parts[2], *parts[3:])
+
+    def send_catalogue(self, path: str) -> httpx.Response:
+        documents = {"v1/sites": SiteList(sites=[_SITE]), "v1/datasets": DatasetList(datasets=[_DATASET])}
+        if path in documents:
+            return self.answer(documents[path])
+        return self.refusal(NotFound(what="address", name=path), 404)
+
+    def send_jobs(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return self.submit(request)
+        return self.answer(JobList(jobs=[_summary(job) for job in self.jobs.values()], next=None))
+
+    def send_job(self, request: httpx.Request, job: str, action: str = "") -> httpx.Response:
+        if job == "explain":
+            return self.refusal(SqlSyntax(reason="at\x1b[31m the end"), 422)
+        if job not in self.jobs:
+            return self.refusal(NotFound(what="job", name=job), 404)
+        match action:
+            case "cancel":
                 return self.cancel(job)
-            case "GET", "v1", "jobs", _, "result":
+            case "retry":
+                return self.submit_again(job)
+            case "result":
                 return self.send_result(request)
-            case "GET", "v1", "jobs", job, "events":
+            case "events":
                 return self.send_events(request, job)
-        return self.refusal(NotFound(what="address", name="/".join(parts)), 404)
+        return self.look(job)
 
     def submit(self, request: httpx.Request) -> httpx.Response:
         key = request.headers["Idempotency-Key"]
@@ -76,9 +124,12 @@ class FakeService(httpx.BaseTransport):
         self.jobs.setdefault(job, fake_job(job, json.loads(request.content)["sql"]))
         return self.answer(self.jobs[job], 202)
 
+    def submit_again(self, job: str) -> httpx.Response:
+        again = fake_job(f"{job}_again", self.jobs[job].sql)
+        self.jobs[again.id] = again
+        return self.answer(again, 202)
+
     def look(self, job: str) -> httpx.Response:
-        if job not in self.jobs:
-            return self.refusal(NotFound(what="job", name=job), 404)
         if self.jobs[job].state == "queued":
             self.jobs[job] = self.finished(self.jobs[job])
         return self.answer(self.jobs[job])
@@ -106,7 +157,7 @@ class FakeService(httpx.BaseTransport):
         body = self.result_body(parse_qs(request.url.query.decode())["format"][0])
         start = _range_start(request)
         status = 206 if start else 200
-        headers = {"ETag": '"one"', "Content-Length": str(len(body) - start)}
+        headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "Content-Length": str(len(body) - start)}
         return httpx.Response(status, headers=headers, stream=self.body(body[start:]), request=request)
 
     def body(self, content: bytes) -> httpx.SyncByteStream:
@@ -145,3 +196,37 @@ class CutStream(httpx.SyncByteStream):
 def _range_start(request: httpx.Request) -> int:
     given: str = request.headers.get("Range", "bytes=0-")
     return int(given.removeprefix("bytes=").removesuffix("-"))
+
+
+@contextmanager
+def listening(service: FakeService) -> Iterator[str]:
+    """The same service on a port of the loopback, for whoever cannot be given a transport; gives its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            given = httpx.Request(self.command, f"http://fake{self.path}", headers=dict(self.headers), content=body)
+            answer = service.handle_request(given)
+            content = answer.read()
+            self.send_response(answer.status_code)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the base class names them so
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it so
+            """Say nothing: tests read stderr."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

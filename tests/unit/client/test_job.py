@@ -49,6 +49,13 @@ class ServiceThatTruncatesQuietly(FakeService):
         return httpx.ByteStream(content[:-1])
 
 
+class ServiceThatFlipsABit(FakeService):
+    """As long as it should be, and wrong in its last byte."""
+
+    def body(self, content: bytes) -> httpx.SyncByteStream:
+        return httpx.ByteStream(content[:-1] + bytes([content[-1] ^ 1]))
+
+
 class ServiceThatSendsNoise(FakeService):
     def result_body(self, result_format: str) -> bytes:
         return b"<html>not arrow at all, only long enough to be read as some</html>"
@@ -163,6 +170,11 @@ def test_a_result_that_is_too_short_is_refused() -> None:
         client_of(ServiceThatTruncatesQuietly(NUMBERS)).sql("SELECT 1").to_arrow()
 
 
+def test_a_result_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultDamaged, match="announced"):
+        client_of(ServiceThatFlipsABit(NUMBERS)).sql("SELECT 1").result_to(tmp_path / "x.csv", "csv")
+
+
 def test_a_result_that_is_not_arrow_is_refused() -> None:
     with pytest.raises(ResultDamaged):
         client_of(ServiceThatSendsNoise()).sql("SELECT 1").to_arrow()
@@ -244,6 +256,18 @@ def test_what_cannot_be_a_token_is_refused_before_anything_is_sent(token: str) -
 def test_bad_timeouts_are_refused_by_name(given: dict[str, float], field: str) -> None:
     with pytest.raises(BadField, match=field):
         client_of(FakeService()).sql("SELECT 1", timeouts=given)
+
+
+def test_without_a_token_the_service_is_asked_first_and_the_missing_token_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("DATACANAL_TOKEN", "DATACANAL_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    service = FakeService()
+    with pytest.raises(Unauthenticated, match="DATACANAL_TOKEN"):
+        Client("http://fake", transport=service).sql("SELECT 1")
+    assert len(service.seen) == 1
 
 
 def test_a_page_of_something_else_is_not_taken_for_the_service() -> None:

@@ -1,0 +1,142 @@
+"""`datacanal demo`: two sample bank lakes, the whole service, one question that needs both lakes."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from datacanal.cli.demo.lakes import SampleSize, ensure_lakes
+from datacanal.cli.demo.questions import MAIN, SECOND
+from datacanal.cli.demo.service import free_layout, running_service
+from datacanal.cli.init import write_configuration
+from datacanal.cli.output import result_lines
+from datacanal.cli.progress import follow
+from datacanal.cli.text import bytes_text
+from datacanal.cli.up import one_instance
+from datacanal.client import Client, Job
+from datacanal.configuration import load_configuration
+from datacanal.domain.errors import FileNotWritable
+
+_DEFAULT = Path(".cache/datacanal-demo")
+
+
+def add_to(app: typer.Typer) -> None:
+    """The command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the service running until Ctrl-C.")] = False,
+    directory: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Lakes and state; kept.")] = _DEFAULT,
+    scale: Annotated[float, typer.Option("--scale", min=0.001, max=100, help="1 is 2,000,000 payments.")] = 1.0,
+) -> None:
+    """Ask one question over two sample lakes at two sites, and show what moved."""
+    directory = directory.resolve()
+    configuration = _prepared(directory, SampleSize(scale=scale))
+    with _stoppable(), running_service(configuration) as service:
+        url = load_configuration(configuration).control_url
+        _say(f"The service runs at {url}: a control plane and the sites core and people.")
+        with Client(url, (directory / "state" / "admin.token").read_text(encoding="utf-8").strip()) as client:
+            _show_question(client)
+        _print_commands(configuration, directory / "state", url, is_running=keep)
+        if keep:
+            _say("It keeps running; Ctrl-C stops it.")
+            with suppress(KeyboardInterrupt):
+                service.wait()
+    _say("Stopped.")
+
+
+def _prepared(directory: Path, size: SampleSize) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with one_instance(directory / "state"):
+            began = time.monotonic()
+            _say(f"Two sample lakes in {directory / 'lakes'} …")
+            was_made = ensure_lakes(directory / "lakes", size)
+            how = f"made in {time.monotonic() - began:.1f} s" if was_made else "found as they were made before"
+            _say(f"  {size.payments:,} payments and {size.customers:,} customers, {how}")
+            return write_configuration(directory, free_layout())
+    except OSError as error:
+        raise FileNotWritable(file=str(directory), reason=error.strerror or str(error)) from None
+
+
+def _show_question(client: Client) -> None:
+    _say(f"\nThe question needs both lakes:\n\n{MAIN}\n")
+    _say(f"The plan, before anything runs:\n\n{client.explain(MAIN).text.rstrip()}\n")
+    job = client.sql(MAIN)
+    _say(f"Submitted as {job.id}.")
+    follow(job)
+    _say("")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    table = job.to_arrow()
+    _say("\n".join(result_lines(table, table.num_rows, width)))
+    _show_figures(client, job)
+
+
+def _show_figures(client: Client, job: Job) -> None:
+    stats = job.stats
+    lakes_bytes = sum(dataset.bytes for dataset in client.datasets())
+    share = stats.bytes_moved / lakes_bytes if lakes_bytes else 0.0
+    _say(f"\n{_rows_text(stats.result_rows)} in {stats.elapsed_ms / 1000:.2f} s")
+    for transfer in stats.transfers:
+        _say(
+            f"  {transfer.from_} → {transfer.to}: {transfer.rows:,} rows, {bytes_text(transfer.bytes_wire)} "
+            f"(estimated {bytes_text(transfer.bytes_estimated)})"
+        )
+    _say(f"  read beside the lakes: {bytes_text(stats.bytes_scanned)} of {bytes_text(lakes_bytes)} in both")
+    _say(f"  moved between the sites: {bytes_text(stats.bytes_moved)}, {share:.2%} of the lakes")
+
+
+def _rows_text(rows: int | None) -> str:
+    """`3 rows`, `1 row`."""
+    return "1 row" if rows == 1 else f"{rows or 0:,} rows"
+
+
+def _print_commands(configuration: Path, home: Path, url: str, *, is_running: bool) -> None:
+    program = shlex.quote(str(_program()))
+    place = f"DATACANAL_URL={url} DATACANAL_HOME={shlex.quote(str(home))}"
+    start = f"{program} up --config {shlex.quote(str(configuration))}"
+    question = shlex.quote(SECOND)
+    if is_running:
+        _say("\nTry it from another terminal:\n")
+        _say(f"  {place} {program} dataset list")
+    else:
+        _say(
+            "\nThree commands to go on with; the first starts the service again, the others are for another terminal:\n"
+        )
+        _say(f"  {start}")
+    _say(f"  {place} {program} sql {question}")
+    _say(f"  {place} {program} explain {question}\n")
+
+
+def _program() -> Path:
+    beside = Path(sys.executable).with_name("datacanal")
+    return beside if beside.exists() else Path(sys.argv[0]).resolve()
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A SIGTERM ends the demonstration as Ctrl-C does, so that the service is stopped in order."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

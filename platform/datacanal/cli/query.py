@@ -1,0 +1,82 @@
+"""`datacanal sql` and `datacanal explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datacanal.cli.output import FormatOption, OutputOption, StatsOption, chosen_format, put_result, put_stats
+from datacanal.cli.parameters import parse_params
+from datacanal.cli.progress import follow, tell_stats
+from datacanal.cli.session import AsJson, connect, print_json
+from datacanal.cli.statement import read_statement
+from datacanal.cli.text import visible
+from datacanal.client import Client, Job
+
+Query = Annotated[str | None, typer.Argument(metavar="QUERY", help="One SELECT; - reads it from standard input.")]
+File = Annotated[Path | None, typer.Option("-f", "--file", help="Read the statement from this file.")]
+Params = Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Bind $NAME; repeatable.")]
+QueueTimeout = Annotated[float | None, typer.Option("--queue-timeout", help="Seconds the job may wait.")]
+RunTimeout = Annotated[float | None, typer.Option("--run-timeout", help="Seconds the job may run.")]
+TotalTimeout = Annotated[float | None, typer.Option("--timeout", "--total-timeout", help="Seconds for all of it.")]
+Purpose = Annotated[str | None, typer.Option("--purpose", help="What the answer is for; it is recorded.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """The two commands."""
+    app.command("sql")(run_sql)
+    app.command("explain")(explain)
+
+
+def run_sql(
+    query: Query = None,
+    file: File = None,
+    param: Params = None,
+    asked: FormatOption = None,
+    output: OutputOption = None,
+    stats: StatsOption = None,
+    queue_timeout: QueueTimeout = None,
+    run_timeout: RunTimeout = None,
+    total_timeout: TotalTimeout = None,
+    purpose: Purpose = None,
+) -> None:
+    """Submit a SELECT over datasets of any site, wait, and print or write the result."""
+    chosen = chosen_format(asked, output)
+    request = asked_for(read_statement(query, file), param, (queue_timeout, run_timeout, total_timeout), purpose)
+    with connect() as client:
+        job = request(client)
+        try:
+            follow(job)
+        finally:
+            if stats is not None and job.is_finished:
+                put_stats(job, stats)
+        put_result(job, chosen, output)
+        tell_stats(job.stats)
+
+
+def asked_for(
+    text: str,
+    param: list[str] | None,
+    timeouts: tuple[float | None, float | None, float | None],
+    purpose: str | None,
+) -> Callable[[Client], Job]:
+    """What the command line asks for, checked and ready to submit; `timeouts` are queue, run and total."""
+    params = parse_params(param or [])
+    names = ("queue_timeout_s", "run_timeout_s", "total_timeout_s")
+    given = {name: value for name, value in zip(names, timeouts, strict=True) if value is not None}
+    return lambda client: client.sql(text, params=params, timeouts=given, purpose=purpose)
+
+
+def explain(query: Query = None, file: File = None, param: Params = None, as_json: AsJson = False) -> None:
+    """Show the plan of a SELECT with its estimates; nothing runs."""
+    text = read_statement(query, file)
+    params = parse_params(param or [])
+    with connect() as client:
+        explanation = client.explain(text, params=params)
+    if as_json:
+        print_json(explanation.plan)
+    else:
+        print(visible(explanation.text, keep="\n"))

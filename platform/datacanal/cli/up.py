@@ -1,0 +1,101 @@
+"""`datacanal up`: every part of a configuration on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from datacanal.cli.supervisor import Part, Supervisor
+from datacanal.configuration import Configuration
+from datacanal.domain.errors import AlreadyRunning, FileNotWritable
+from datacanal.protocol.public import Health
+
+_LOOK_S = 0.1
+_SLOW_S = 15.0
+
+
+def run_up(configuration: Configuration, on_ready: Callable[[], None]) -> int:
+    """Start everything, keep it running, stop it on SIGINT, SIGTERM or SIGHUP; gives the exit code.
+
+    Raises `AlreadyRunning` when another `up` works on the same state.
+    """
+    with one_instance(configuration.home):
+        supervisor = Supervisor(parts_of(configuration), tell)
+        watcher = threading.Thread(target=_watch_health, args=(configuration, supervisor), name="health", daemon=True)
+        with _stopped_by_signals(supervisor):
+            watcher.start()
+            return supervisor.run(on_ready)
+
+
+def tell(line: str) -> None:
+    """One message on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def parts_of(configuration: Configuration) -> list[Part]:
+    """The control plane and every site."""
+    logs = configuration.home / "logs"
+    config = ["--config", str(configuration.file)]
+    sites = [Part(f"site {site.name}", ["serve", "site", site.name, *config], logs / f"site-{site.name}.log")
+             for site in configuration.sites]  # fmt: skip
+    return [Part("control", ["serve", "control", *config], logs / "control.log"), *sites]
+
+
+@contextmanager
+def one_instance(home: Path) -> Iterator[None]:
+    """Hold the lock of this state; it ends with the process, however that ends."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise FileNotWritable(file=str(home), reason=error.strerror or str(error)) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise AlreadyRunning(home=str(home)) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _stopped_by_signals(supervisor: Supervisor) -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: supervisor.ask_stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch_health(configuration: Configuration, supervisor: Supervisor) -> None:
+    """Report once when the control plane and all sites are there; say what is missing when that takes long."""
+    slow_at = time.monotonic() + _SLOW_S
+    with httpx.Client(base_url=configuration.control_url, timeout=5.0, trust_env=False) as http:
+        while missing := _missing_parts(http, configuration):
+            if time.monotonic() > slow_at:
+                tell(f"still waiting for {', '.join(missing)} (logs: {configuration.home / 'logs'})")
+                slow_at = float("inf")
+            time.sleep(_LOOK_S)
+    supervisor.report_ready()
+
+
+def _missing_parts(http: httpx.Client, configuration: Configuration) -> list[str]:
+    try:
+        health = Health.model_validate_json(http.get("/v1/health").content)
+    except (httpx.HTTPError, ValueError):
+        return ["the control plane"]
+    missing = [f"site {site.name}" for site in configuration.sites if not health.sites.get(site.name)]
+    return missing if health.status == "ready" else [*missing, "the control plane"]
