@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from datacanal.domain.errors import BadField, BadRequest, DatacanalError, MethodNotAllowed, NotFound
 from datacanal.serving.problems import problem_response
 
+_FRAMES = 8
 _log = structlog.get_logger()
 
 
@@ -69,11 +73,18 @@ class UnforeseenFailures:
 
         try:
             await self._app(scope, receive, send_noting)
-        except Exception:
-            _log.exception("request_broke", method=scope["method"], route=_route(scope))
+        except Exception as error:
+            _log.error("request_broke", method=scope["method"], route=_route(scope), **failure_fields(error))
             if started:
                 raise
             await problem_response(DatacanalError())(scope, receive, send)
+
+
+def failure_fields(error: BaseException) -> dict[str, object]:
+    """What may be logged of a failure that nobody foresaw: its type and where, for its words may quote values."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error": type(error).__name__, "where": where}
 
 
 def _route(scope: Scope) -> str:

@@ -34,6 +34,7 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     errors.TransferRefused: 403,
     errors.OutputLost: 410,
     errors.SnapshotChanged: 409,
+    errors.KernelMismatch: 409,
 }
 
 

@@ -1,0 +1,131 @@
+"""Fetching a result: relayed from its site, never stored here, and taken up again after a break."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from datacanal.control.api.documents import problems
+from datacanal.control.api.guard import Guard
+from datacanal.control.jobs import ResultPlace
+from datacanal.control.plane import Plane
+from datacanal.control.uploads import Head, RelayBroken, Upload
+from datacanal.domain.access import Action, Principal
+from datacanal.domain.errors import BadField, NotAcceptable, RangeNotSatisfiable
+from datacanal.protocol.public import ResultFormat
+
+MEDIA_TYPES: Mapping[str, str] = {
+    "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+}
+_RANGE = re.compile(r"^bytes=(\d{1,18})-$")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """From which byte on; `if_range` is the entity tag that the earlier bytes had."""
+
+    offset: int
+    if_range: str | None
+
+
+def result_routes(plane: Plane, permitted: Guard) -> APIRouter:
+    """The result of a job."""
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+    fetching = permitted(Action.READ_RESULTS)
+    binary = {
+        kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()
+    }
+    documented = {
+        200: {"content": binary, "description": "the whole result; ETag holds its sha256"},
+        206: {"content": binary, "description": "the result from the byte asked for on"},
+        **problems(404, 406, 409, 410, 416, 422, 503),
+    }
+
+    @router.get("/{job}/result", response_class=Response, responses=documented)
+    async def result(
+        job: str,
+        result_format: Annotated[ResultFormat, Query(alias="format")] = "arrow",
+        byte_range: Annotated[str | None, Header(alias="Range", description="bytes=N-")] = None,
+        if_range: Annotated[str | None, Header(alias="If-Range")] = None,
+        accept: Annotated[str, Header(alias="Accept", include_in_schema=False)] = "*/*",
+        caller: Principal = fetching,
+    ) -> Response:
+        """The result in a format, as often as wanted until it expires. A break is visible; `Range` goes on from it."""
+        wanted = Wanted(_offset(byte_range), if_range)
+        _check_accept(accept, MEDIA_TYPES[result_format])
+        place = await plane.jobs.result(caller, job)
+        return await _relayed(plane, place, result_format, wanted)
+
+    return router
+
+
+def _offset(byte_range: str | None) -> int:
+    if byte_range is None:
+        return 0
+    match = _RANGE.match(byte_range.strip())
+    if match is None:
+        raise BadField(field="Range", reason="only bytes=N- is understood here")
+    return int(match[1])
+
+
+def _check_accept(accept: str, produced: str) -> None:
+    media_type = produced.partition(";")[0]
+    family = media_type.partition("/")[0]
+    accepted = {item.partition(";")[0].strip().lower() for item in accept.split(",")}
+    if not accepted & {media_type, f"{family}/*", "*/*", ""}:
+        raise NotAcceptable(produced=media_type)
+
+
+async def _relayed(plane: Plane, place: ResultPlace, result_format: str, wanted: Wanted) -> Response:
+    """Begin the relay. The result that changed since the earlier bytes is sent whole."""
+    async with AsyncExitStack() as stack:
+        upload = await stack.enter_async_context(
+            plane.relay.requested(place.site, place.job, result_format, wanted.offset)
+        )
+        head = await upload.head()
+        tag = f'"{head.digest}"'
+        if wanted.offset and wanted.if_range is not None and wanted.if_range != tag:
+            return await _relayed(plane, place, result_format, Wanted(0, None))
+        if wanted.offset and wanted.offset >= head.length:
+            raise RangeNotSatisfiable(range=f"bytes={wanted.offset}-", length_bytes=head.length)
+        return RelayedResult(upload, head, MEDIA_TYPES[result_format], stack.pop_all())
+    raise AssertionError("unreachable")
+
+
+class RelayedResult(Response):
+    """Sends the chunks as they come. It ends complete or by a broken connection."""
+
+    def __init__(self, upload: Upload, head: Head, media_type: str, resources: AsyncExitStack) -> None:
+        offset = upload.command.offset
+        headers = {
+            "Content-Length": str(head.length - offset),
+            "ETag": f'"{head.digest}"',
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, no-store",
+        }
+        if offset:
+            headers["Content-Range"] = f"bytes {offset}-{head.length - 1}/{head.length}"
+        super().__init__(None, 206 if offset else 200, headers, media_type)
+        self._upload = upload
+        self._resources = resources
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        async with self._resources:
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await send(start)
+            try:
+                async for chunk in self._upload.chunks():
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except RelayBroken:
+                return  # without a last body the server closes the connection, short of the length announced
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

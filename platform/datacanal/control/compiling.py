@@ -1,0 +1,47 @@
+"""The compiler of SQL behind the planner's port."""
+
+from __future__ import annotations
+
+from datacanal.control.binders import BinderLost
+from datacanal.control.catalogue import Known, KnownDataset
+from datacanal.control.planner import Question
+from datacanal.domain.errors import ServiceBusy
+from datacanal.planning.binding import Binder
+from datacanal.planning.catalogue import Catalogue, CataloguedDataset
+from datacanal.planning.compiler import compile_statement
+from datacanal.planning.explain import explain_text
+from datacanal.protocol.plan import Plan
+
+
+class StatementCompiler:
+    """Compiles with a binder; any number of threads may use it at once."""
+
+    def __init__(self, binder: Binder) -> None:
+        self._binder = binder
+
+    def compile(self, question: Question, known: Known, connected: frozenset[str]) -> Plan:
+        """See `Compiler.compile`. Raises `ServiceBusy` while no binder process can be had."""
+        datasets = tuple(_catalogued(item) for item in known.datasets)
+        catalogue = Catalogue(datasets, connected & frozenset(known.sites))
+        try:
+            return compile_statement(question.sql, question.params, catalogue, self._binder, question.now.isoformat())
+        except BinderLost:
+            raise ServiceBusy(reason="the planner is being restarted") from None
+
+    def in_words(self, plan: Plan) -> str:
+        """See `Compiler.in_words`."""
+        return explain_text(plan)
+
+
+def _catalogued(item: KnownDataset) -> CataloguedDataset:
+    report, snapshot = item.report, item.report.snapshot
+    return CataloguedDataset(
+        lake=report.lake,
+        name=report.name,
+        site=item.site,
+        snapshot=snapshot.id if snapshot else "",
+        rows=snapshot.rows if snapshot else 0,
+        bytes=snapshot.bytes if snapshot else 0,
+        columns=tuple(report.columns),
+        problem=report.problem.detail if report.problem else None,
+    )

@@ -1,0 +1,138 @@
+"""Takes jobs out of the queue and gives them their plans."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from datacanal.control.changes import Change
+from datacanal.control.desk import Desk
+from datacanal.control.planner import Compiled, Planner, Question
+from datacanal.control.queueing import next_queued
+from datacanal.control.signals import CATALOGUE, QUEUE
+from datacanal.control.store.models import JobRow
+from datacanal.domain.errors import DatacanalError, Kind
+from datacanal.domain.fairness import Limits
+from datacanal.domain.job import GaveUp, JobState, PlanningStarted
+from datacanal.serving.handlers import failure_fields
+
+_REMEMBERED_PLANS = 1000
+_log = structlog.get_logger()
+
+
+class PlanMemory:
+    """Plans made while a statement was checked, for the moment when its job leaves the queue. The oldest go first."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[str, Compiled] = OrderedDict()
+
+    def keep(self, job: str, compiled: Compiled) -> None:
+        self._plans[job] = compiled
+        if len(self._plans) > _REMEMBERED_PLANS:
+            self._plans.popitem(last=False)
+
+    def take(self, job: str) -> Compiled | None:
+        return self._plans.pop(job, None)
+
+
+class Dispatcher:
+    """Runs for as long as the control plane does."""
+
+    def __init__(self, desk: Desk, planner: Planner, memory: PlanMemory, limits: Limits) -> None:
+        self._desk = desk
+        self._planner = planner
+        self._memory = memory
+        self._limits = limits
+        self._planning: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Dispatch whenever a job is submitted or ends. Jobs found in planning are planned again."""
+        with self._desk.signals.subscribe(QUEUE) as queue:
+            for job in await self._desk.read(_in_planning):
+                self._begin_planning(job)
+            while True:
+                while await self._dispatch_one():
+                    pass
+                await queue.next(timeout_s=60)
+
+    async def _dispatch_one(self) -> bool:
+        """Move the next job out of the queue; False when none may go."""
+        job = await self._desk.write(self._leave_queue)
+        if job is None:
+            return False
+        job_id, planned = job
+        if not planned:
+            self._begin_planning(job_id)
+        return True
+
+    def _leave_queue(self, change: Change) -> tuple[str, bool] | None:
+        job_id = next_queued(change.session, self._limits)
+        if job_id is None:
+            return None
+        row = change.session.get_one(JobRow, job_id)
+        change.apply(row, PlanningStarted())
+        compiled = self._memory.take(job_id)
+        if compiled is None or not self._planner.is_fresh(compiled, row.tenant):
+            return job_id, False
+        change.plan(row, compiled.plan)
+        return job_id, True
+
+    def _begin_planning(self, job_id: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._plan(job_id))
+        self._planning[job_id] = task
+        task.add_done_callback(lambda _: self._planning.pop(job_id, None))
+
+    async def _plan(self, job_id: str) -> None:
+        """Plan until it works or the job ends: a site that is away may come back before the job's time is up."""
+        with self._desk.signals.subscribe(CATALOGUE) as reports:
+            while not await self._planned(job_id):
+                await reports.next(timeout_s=60)
+
+    async def _planned(self, job_id: str) -> bool:
+        question = await self._desk.read(lambda session: _question(session.get_one(JobRow, job_id)))
+        if question is None:
+            return True
+        try:
+            compiled = await self._planner.plan(question)
+        except DatacanalError as error:
+            if error.kind is Kind.EXTERNAL and error.retriable:
+                await self._wait_because(job_id, error)
+                return False
+            await self._give_up(job_id, error)
+        except Exception as error:
+            _log.error("planning_broke", job=job_id, **failure_fields(error))
+            await self._give_up(job_id, DatacanalError())
+        else:
+            await self._desk.write(lambda change: change.plan(change.session.get_one(JobRow, job_id), compiled.plan))
+        return True
+
+    async def _give_up(self, job_id: str, error: DatacanalError) -> None:
+        await self._desk.write(lambda change: change.apply(change.session.get_one(JobRow, job_id), GaveUp(error)))
+
+    async def _wait_because(self, job_id: str, error: DatacanalError) -> None:
+        def write(change: Change) -> None:
+            change.session.get_one(JobRow, job_id).waits = error.detail
+
+        await self._desk.write(write)
+
+    async def close(self) -> None:
+        """Stop planning; the jobs stay in planning and are planned again after the next start."""
+        tasks = list(self._planning.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _in_planning(session: Session) -> list[str]:
+    return list(session.scalars(select(JobRow.id).where(JobRow.state == JobState.PLANNING)))
+
+
+def _question(row: JobRow) -> Question | None:
+    if row.state != JobState.PLANNING:
+        return None
+    return Question(row.tenant, row.sql, json.loads(row.params), row.submitted_at)

@@ -1,0 +1,84 @@
+"""The parts of a control plane, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from datacanal.configuration import LimitsSection
+from datacanal.control.catalogue import CatalogueBook
+from datacanal.control.clock import Clock
+from datacanal.control.commands import CommandBox, Refresher
+from datacanal.control.coordinator import Coordinator
+from datacanal.control.desk import Desk
+from datacanal.control.dispatcher import Dispatcher, PlanMemory
+from datacanal.control.jobs import JobService
+from datacanal.control.planner import Compiler, Planner
+from datacanal.control.presence import Presence
+from datacanal.control.tokens import TENANT, TokenBook
+from datacanal.control.uploads import UploadRelay
+from datacanal.domain.errors import ServiceBusy
+from datacanal.domain.fairness import Limits
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What the routes use. `sites` are those of the configuration."""
+
+    sites: tuple[str, ...]
+    desk: Desk
+    tokens: TokenBook
+    catalogue: CatalogueBook
+    presence: Presence
+    refresher: Refresher
+    planner: Planner
+    jobs: JobService
+    dispatcher: Dispatcher
+    coordinator: Coordinator
+    relay: UploadRelay
+
+    @property
+    def closing(self) -> bool:
+        """Whether nobody should begin to wait any more."""
+        return self.coordinator.closing
+
+    def begin_closing(self) -> None:
+        """Answer everybody who waits for something that will not come any more."""
+        self.coordinator.close()
+        self.relay.refuse_all(ServiceBusy(reason="it is being stopped"))
+
+    async def close(self) -> None:
+        """End threads and tasks; what was begun in the store is finished."""
+        await self.dispatcher.close()
+        self.planner.close()
+        self.desk.close()
+
+
+def build_plane(
+    engine: Engine, clock: Clock, limits: LimitsSection, sites: tuple[str, ...], compiler: Compiler
+) -> Plane:
+    """Put the parts together over an opened store, and read what it remembers."""
+    desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
+    tokens = TokenBook(desk)
+    presence = Presence(clock)
+    catalogue = CatalogueBook(desk, presence)
+    commands = CommandBox(desk)
+    refresher = Refresher(desk, catalogue, commands, presence)
+    planner = Planner(compiler, catalogue, presence, refresher, limits.scan_bytes_per_job)
+    memory = PlanMemory()
+    tokens.load()
+    catalogue.load([TENANT])
+    return Plane(
+        sites=sites,
+        desk=desk,
+        tokens=tokens,
+        catalogue=catalogue,
+        presence=presence,
+        refresher=refresher,
+        planner=planner,
+        jobs=JobService(desk, planner, memory, catalogue, presence, limits),
+        dispatcher=Dispatcher(desk, planner, memory, Limits(limits.running_jobs, limits.running_jobs_per_user)),
+        coordinator=Coordinator(desk, catalogue, presence, commands, limits.result_expiry_s),
+        relay=UploadRelay(desk, commands),
+    )

@@ -1,0 +1,89 @@
+"""Run a control plane until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from sqlalchemy import Engine
+
+from datacanal.configuration import Configuration
+from datacanal.control.api.app import build_app
+from datacanal.control.binders import BinderPool
+from datacanal.control.clock import Clock, SystemClock
+from datacanal.control.compiling import StatementCompiler
+from datacanal.control.first_tokens import ensure_first_tokens
+from datacanal.control.plane import Plane, build_plane
+from datacanal.control.planner import Compiler
+from datacanal.control.store.opening import HomeLock, open_store
+from datacanal.serving.handlers import failure_fields
+from datacanal.serving.runner import HttpServer, address_of, bind
+
+_RESTART_PAUSE_S = 1.0
+_log = structlog.get_logger()
+
+
+def serve_control(configuration: Configuration) -> None:
+    """Serve until SIGTERM or SIGINT, then stop within 5 s.
+
+    Raises `AlreadyRunning` and `PortInUse` before anything was changed.
+    """
+    lock = HomeLock(configuration.home)
+    try:
+        binders = BinderPool()
+        binders.start()
+        try:
+            asyncio.run(_serve(configuration, StatementCompiler(binders)))
+        finally:
+            binders.stop()
+    finally:
+        lock.release()
+
+
+async def _serve(configuration: Configuration, compiler: Compiler) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listening = bind(configuration.control.listen, key="control.listen")
+    clock = SystemClock()
+    engine = open_store(configuration.home / "control.sqlite", clock)
+    async with running_plane(configuration, engine, clock, compiler) as plane:
+        server = HttpServer(build_app(plane), listening)
+        await server.start()
+        _log.info("control_ready", address=address_of(listening))
+        await stop.wait()
+        _log.info("control_stopping")
+        plane.begin_closing()
+        await server.stop()
+
+
+@asynccontextmanager
+async def running_plane(
+    configuration: Configuration, engine: Engine, clock: Clock, compiler: Compiler
+) -> AsyncIterator[Plane]:
+    """A plane whose dispatcher and sweeper run; closed with the block."""
+    sites = tuple(site.name for site in configuration.sites)
+    plane = build_plane(engine, clock, configuration.limits, sites, compiler)
+    ensure_first_tokens(plane.desk, configuration)
+    plane.tokens.load()
+    tasks = [asyncio.create_task(_for_ever(part)) for part in (plane.dispatcher.run, plane.coordinator.run)]
+    try:
+        yield plane
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await plane.close()
+
+
+async def _for_ever(part: Callable[[], Awaitable[None]]) -> None:
+    """Run a part that must not end; start it again where a failure that nobody foresaw ended it."""
+    while True:
+        try:
+            await part()
+        except Exception as error:
+            _log.error("part_broke", **failure_fields(error))
+            await asyncio.sleep(_RESTART_PAUSE_S)

@@ -1,0 +1,69 @@
+"""Wake whoever waits for something: long polls, event streams, the dispatcher. No one ever polls with a sleep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+QUEUE = "queue"
+CATALOGUE = "catalogue"
+
+
+def job_signal(job: str) -> str:
+    """Something about the job changed."""
+    return f"job:{job}"
+
+
+def site_signal(site: str) -> str:
+    """There is something to tell the site."""
+    return f"site:{site}"
+
+
+class Subscription:
+    """Remembers a wake-up that came while its owner was looking elsewhere, so none is ever missed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        self._event.set()
+
+    async def next(self, timeout_s: float) -> bool:
+        """Wait for a wake-up since the last call; False when none came in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+
+class Signals:
+    """Names to those who wait for them. Lives on one event loop."""
+
+    def __init__(self) -> None:
+        self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+
+    @contextmanager
+    def subscribe(self, name: str) -> Iterator[Subscription]:
+        """Wake-ups of that name from now on. Subscribe first, then look at the state, then wait."""
+        subscription = Subscription()
+        self._subscriptions[name].add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions[name].discard(subscription)
+            if not self._subscriptions[name]:
+                del self._subscriptions[name]
+
+    def wake(self, names: Iterable[str]) -> None:
+        for name in names:
+            for subscription in self._subscriptions.get(name, ()):
+                subscription.wake()
+
+    def wake_all(self) -> None:
+        """Wake everybody, at the end."""
+        self.wake(list(self._subscriptions))

@@ -1,0 +1,255 @@
+"""The tables. Tenant and principal stand on every row; states are checked by the database too.
+
+Documents are stored as their JSON text. Columns ending in `_until` are monotonic seconds of the boot in `boots`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import BigInteger, Integer, TypeDecorator
+
+from datacanal.domain.job import JobState
+from datacanal.domain.step import StepState
+
+ROLES = ("admin", "operator", "steward", "analyst", "publisher", "developer", "site")
+# SQLite counts up by itself only in a column that is exactly INTEGER.
+_Counter = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: goes in with any zone, comes out in UTC also from databases that drop the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime(), str: Text()}  # noqa: RUF012  # SQLAlchemy reads it from the class
+
+
+class Owned:
+    """Whose row it is."""
+
+    tenant: Mapped[str] = mapped_column(String(128))
+    principal: Mapped[str] = mapped_column(String(128))
+
+
+def _one_of(column: str, values: tuple[str, ...] | type[StrEnum]) -> CheckConstraint:
+    names = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({names})", name=column)
+
+
+class TokenRow(Owned, Base):
+    """A token; of its secret only the digest. `principal` created it, `name` is who it speaks for."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (_one_of("role", ROLES),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128))
+    role: Mapped[str] = mapped_column(String(16))
+    groups: Mapped[str]
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class JobRow(Owned, Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        _one_of("state", JobState),
+        UniqueConstraint("tenant", "principal", "idempotency_key"),
+        Index(None, "state", "principal", "id"),
+        Index(None, "tenant", "principal", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    sql: Mapped[str]
+    params: Mapped[str]
+    purpose: Mapped[str | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    request_digest: Mapped[str] = mapped_column(String(64))
+    retry_of: Mapped[str | None] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    problem: Mapped[str | None]
+    waits: Mapped[str | None]
+    plan: Mapped[str | None]
+    result_step: Mapped[str | None] = mapped_column(String(64))
+    result_expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    result_dropped: Mapped[bool] = mapped_column(default=False)
+    queue_timeout_s: Mapped[float]
+    run_timeout_s: Mapped[float]
+    total_timeout_s: Mapped[float]
+    submitted_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    queue_until: Mapped[float]
+    run_until: Mapped[float | None]
+    total_until: Mapped[float]
+    cancel_until: Mapped[float | None]
+
+    steps: Mapped[list[StepRow]] = relationship(order_by="StepRow.position", lazy="selectin", back_populates="job")
+
+
+class StepRow(Owned, Base):
+    """A step of a plan; `output` and what follows describe the output of its finished attempt."""
+
+    __tablename__ = "steps"
+    __table_args__ = (_one_of("state", StepState), Index(None, "state", "site"))
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    position: Mapped[int]
+    site: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    needs: Mapped[str]
+    state: Mapped[str] = mapped_column(String(16))
+    attempt: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(default=0)
+    session: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[float | None]
+    retry_until: Mapped[float | None]
+    problem: Mapped[str | None]
+    fraction: Mapped[float] = mapped_column(default=0.0)
+    waits: Mapped[str | None]
+    output: Mapped[str | None]
+
+    job: Mapped[JobRow] = relationship(back_populates="steps")
+
+
+class AttemptRow(Owned, Base):
+    """One try of a step, kept after everything else of it is gone."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (ForeignKeyConstraint(["job_id", "step_id"], ["steps.job_id", "steps.id"]),)
+
+    job_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    step_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fence: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int]
+    site: Mapped[str] = mapped_column(String(64))
+    session: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(String(16), default="running")
+    problem: Mapped[str | None]
+    said: Mapped[str] = mapped_column(default="")
+    elapsed_ms: Mapped[int | None]
+    scanned_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    received: Mapped[str] = mapped_column(default="[]")
+
+
+class EventRow(Owned, Base):
+    """What happened to a job, in order; append-only."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "job_id", "seq"),)
+
+    seq: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    at: Mapped[datetime]
+    event: Mapped[str] = mapped_column(String(32))
+    data: Mapped[str]
+
+
+class SessionRow(Owned, Base):
+    """An agent that said hello. A new boot of the same instance replaces it; the newest speaks for its site."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (UniqueConstraint("tenant", "site", "instance"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    site: Mapped[str] = mapped_column(String(64))
+    instance: Mapped[str] = mapped_column(String(128))
+    boot: Mapped[str] = mapped_column(String(128))
+    hello: Mapped[str]
+    began_at: Mapped[datetime]
+
+
+class SiteRow(Owned, Base):
+    __tablename__ = "sites"
+
+    tenant: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen_at: Mapped[datetime | None]
+
+
+class LakeRow(Owned, Base):
+    __tablename__ = "lakes"
+
+    tenant: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    site: Mapped[str] = mapped_column(String(64))
+    report: Mapped[str]
+
+
+class DatasetRow(Owned, Base):
+    __tablename__ = "datasets"
+
+    tenant: Mapped[str] = mapped_column(String(128), primary_key=True)
+    lake: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    site: Mapped[str] = mapped_column(String(64))
+    report: Mapped[str]
+
+
+class EffectRow(Owned, Base):
+    """An intent, saved with the state that asks for it: tell a site to drop what it keeps for a job.
+
+    Handed out with a poll; gone when the same session polls again, which shows that it got the reply.
+    """
+
+    __tablename__ = "effects"
+    __table_args__ = (_one_of("kind", ("drop",)), Index(None, "site", "id"))
+
+    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    site: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    created_at: Mapped[datetime]
+    handed_to: Mapped[str | None] = mapped_column(String(64))
+
+
+class BootRow(Owned, Base):
+    """The boot of the machine whose monotonic clock the deadlines of this store are written in."""
+
+    __tablename__ = "boots"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    boot: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]

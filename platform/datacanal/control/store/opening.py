@@ -1,0 +1,79 @@
+"""Open the store of a home directory: locked, migrated, with deadlines that this boot's clock understands."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from datacanal.control.changes import LEASE_S
+from datacanal.control.clock import Clock
+from datacanal.control.store.migrate import migrate
+from datacanal.control.store.models import BootRow, JobRow, StepRow
+from datacanal.control.store.sqlite import sqlite_engine
+from datacanal.domain.errors import AlreadyRunning
+from datacanal.domain.job import LIVE_JOBS
+from datacanal.domain.step import ACTIVE_STEPS
+
+_SYSTEM = {"tenant": "system", "principal": "system"}
+
+
+class HomeLock:
+    """Held for as long as the process lives: two control planes never write one store."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(home / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise AlreadyRunning(home=str(home)) from None
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_store(file: Path, clock: Clock) -> Engine:
+    """The engine on a migrated database. The caller holds the home's lock."""
+    engine = sqlite_engine(file)
+    file.touch(mode=0o600)
+    migrate(engine)
+    with Session(engine) as session, session.begin():
+        _rebase(session, clock)
+        _renew_leases(session, clock)
+    return engine
+
+
+def _renew_leases(session: Session, clock: Clock) -> None:
+    """Agents could not reach us while we were away: one fresh lease each, so that they can come back."""
+    session.execute(
+        update(StepRow).where(StepRow.state.in_(ACTIVE_STEPS)).values(lease_until=clock.monotonic() + LEASE_S)
+    )
+
+
+def _rebase(session: Session, clock: Clock) -> None:
+    """After a reboot of the machine its monotonic clock began anew: carry each deadline over by the wall clock."""
+    boot = session.get(BootRow, 1)
+    if boot is not None and boot.boot == clock.boot:
+        return
+    for job in session.scalars(select(JobRow).where(JobRow.state.in_(LIVE_JOBS))):
+        _rebase_job(job, clock)
+    session.execute(update(StepRow).values(retry_until=None))
+    session.merge(BootRow(id=1, boot=clock.boot, at=clock.now(), **_SYSTEM))
+
+
+def _rebase_job(job: JobRow, clock: Clock) -> None:
+    def until(since_s: float, timeout_s: float) -> float:
+        return clock.monotonic() + timeout_s - max(0.0, since_s)
+
+    age_s = (clock.now() - job.submitted_at).total_seconds()
+    job.queue_until = until(age_s, job.queue_timeout_s)
+    job.total_until = until(age_s, job.total_timeout_s)
+    if job.started_at is not None:
+        job.run_until = until((clock.now() - job.started_at).total_seconds(), job.run_timeout_s)
+    if job.cancel_until is not None:
+        job.cancel_until = clock.monotonic()

@@ -1,0 +1,153 @@
+"""Results on their way: an agent's upload is handed chunk by chunk to the client who asked, and never stored.
+
+A full pipe stops the agent, a client who leaves ends the upload, and an upload that breaks breaks the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from datacanal.control.commands import CommandBox
+from datacanal.control.desk import Desk
+from datacanal.domain.errors import BadRequest, DatacanalError, NotFound, SiteUnreachable
+from datacanal.protocol.problem import Problem, error_of
+from datacanal.protocol.site import UploadCommand
+
+BEGIN_WITHIN_S = 30.0
+_CHUNKS_IN_THE_PIPE = 4
+
+
+class RelayBroken(Exception):
+    """The upload ended before all its bytes came; the answer must not look complete."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the agent announces: bytes of the whole export and their sha256 in hex."""
+
+    length: int
+    digest: str
+
+
+class Upload:
+    """One export between the agent that sends it and the client that waits for it."""
+
+    def __init__(self, command: UploadCommand, site: str) -> None:
+        self.command = command
+        self.site = site
+        self._head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        self._pipe: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_IN_THE_PIPE)
+        self._client_gone = asyncio.Event()
+        self._complete = False
+
+    async def head(self) -> Head:
+        """Wait for the agent to begin. Raises the agent's refusal, or `SiteUnreachable`."""
+        try:
+            async with asyncio.timeout(BEGIN_WITHIN_S):
+                return await asyncio.shield(self._head)
+        except TimeoutError:
+            reason = f"it did not begin to send the result within {BEGIN_WITHIN_S:.0f} s"
+            raise SiteUnreachable(site=self.site, reason=reason) from None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes as they come. Raises `RelayBroken` where the agent stopped early."""
+        while (chunk := await self._pipe.get()) is not None:
+            yield chunk
+        if not self._complete:
+            raise RelayBroken
+
+    def refuse(self, problem: Problem) -> None:
+        """The agent will not send it."""
+        self.fail(error_of(problem))
+
+    def fail(self, error: DatacanalError) -> None:
+        """It will not begin."""
+        if not self._head.done():
+            self._head.set_exception(error)
+            self._head.exception()  # seen: nobody may be waiting any more
+
+    async def send(self, head: Head, body: AsyncIterator[bytes]) -> None:
+        """Take the agent's body to its end. Raises `NotFound` once nobody waits for it any more."""
+        if self._head.done():
+            raise BadRequest(reason="this upload was begun before")
+        self._head.set_result(head)
+        remaining = head.length - self.command.offset
+        try:
+            async for chunk in body:
+                remaining -= len(chunk)
+                if remaining < 0:
+                    raise BadRequest(reason="the body is longer than announced")
+                await self._put(chunk)
+            if remaining > 0:
+                raise BadRequest(reason="the body is shorter than announced")
+            self._complete = True
+        finally:
+            await self._end()
+
+    def begin_empty(self, head: Head) -> None:
+        """The export is shorter than the offset that the client asked for: tell it the length, send nothing."""
+        if not self._head.done():
+            self._head.set_result(head)
+
+    def abandon(self) -> None:
+        """The client is gone."""
+        self._client_gone.set()
+        self._head.cancel()
+
+    async def _put(self, chunk: bytes | None) -> None:
+        if not self._pipe.full():
+            self._pipe.put_nowait(chunk)
+            return
+        put = asyncio.create_task(self._pipe.put(chunk))
+        gone = asyncio.create_task(self._client_gone.wait())
+        try:
+            await asyncio.wait({put, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not put.done():
+                raise NotFound(what="upload", name=self.command.upload)
+        finally:
+            put.cancel()
+            gone.cancel()
+
+    async def _end(self) -> None:
+        try:
+            await self._put(None)
+        except NotFound:
+            self._complete = False
+
+
+class UploadRelay:
+    """The uploads under way."""
+
+    def __init__(self, desk: Desk, commands: CommandBox) -> None:
+        self._desk = desk
+        self._commands = commands
+        self._uploads: dict[str, Upload] = {}
+
+    @asynccontextmanager
+    async def requested(self, site: str, job: str, result_format: str, offset: int) -> AsyncIterator[Upload]:
+        """Ask the site for an export of the job's result; gone from both sides when the block ends."""
+        upload_id = self._desk.clock.new_id("upl")
+        command = UploadCommand(upload=upload_id, job=job, format=result_format, offset=offset)
+        upload = self._uploads[upload_id] = Upload(command, site)
+        self._commands.post(site, command)
+        try:
+            yield upload
+        finally:
+            del self._uploads[upload_id]
+            self._commands.withdraw(site, command)
+            upload.abandon()
+
+    def find(self, upload_id: str, site: str) -> Upload:
+        """The upload that this site was asked for. Raises `NotFound`."""
+        upload = self._uploads.get(upload_id)
+        if upload is None or upload.site != site:
+            raise NotFound(what="upload", name=upload_id)
+        return upload
+
+    def refuse_all(self, error: DatacanalError) -> None:
+        """Let go of everybody who still waits for an upload to begin, at the end."""
+        for upload in self._uploads.values():
+            upload.fail(error)
