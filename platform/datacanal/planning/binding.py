@@ -40,7 +40,7 @@ class Question(Document):
 
 
 class BindRequest(Document):
-    """Statements over the same tables. `prefix` begins the names of the base tables' columns: prefix0, prefix1, ….
+    """Statements over the same tables. `prefix` begins the names of the base tables' columns, see `column_prefix`.
 
     It must not be guessable by whoever wrote the statements, so that a name in the plan can only mean the column.
     """
@@ -49,6 +49,11 @@ class BindRequest(Document):
     questions: list[Question]
     now: str
     prefix: str
+
+
+def column_prefix(prefix: str, occurrence: str) -> str:
+    """What the names of an occurrence's base columns begin with; the column's position follows."""
+    return f"{prefix}{occurrence}_"
 
 
 class Binding(Document):

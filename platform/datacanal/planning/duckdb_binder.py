@@ -16,7 +16,7 @@ import duckdb
 
 from datacanal.domain.errors import ConstructNotAllowed, DoesNotBind, PlanningTooExpensive, SqlTooDeep, UserError
 from datacanal.planning.bind_errors import translate
-from datacanal.planning.binding import Binding, BindRequest, BoundTable, NamedType, Question, Tree
+from datacanal.planning.binding import Binding, BindRequest, BoundTable, NamedType, Question, Tree, column_prefix
 from datacanal.planning.canonical import same_meaning
 from datacanal.planning.instant import INSTANT_FUNCTIONS, instant_statements
 from datacanal.planning.quoting import identifier
@@ -147,6 +147,7 @@ class DuckDBBinder:
 def _table_statements(catalog: str, table: BoundTable, prefix: str) -> str:
     for column in table.columns:
         _check_type(column.type)
+    prefix = column_prefix(prefix, table.occurrence)
     columns = ", ".join(f"{prefix}{number} {column.type}" for number, column in enumerate(table.columns))
     names = ", ".join(f"{prefix}{number} AS {identifier(column.name)}" for number, column in enumerate(table.columns))
     schema = f"{catalog}.{identifier(table.lake)}"

@@ -1,0 +1,56 @@
+"""Where the relations meet: the site for which the fewest bytes have to move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from datacanal.planning.shipments import Shipment
+from datacanal.protocol.plan import Alternative, Meeting
+
+
+def choose_meeting(shipments: Sequence[Shipment]) -> Meeting:
+    """The cheapest of the sites that hold a dataset of the statement, with what the others would have cost.
+
+    Equal costs go to the site that reads more, then to the first name, so that the same statement gives the same plan.
+    """
+    sites = sorted({shipment.occurrence.dataset.site for shipment in shipments})
+    costs = {site: moved_bytes(shipments, site) for site in sites}
+    reads = {site: _read_bytes(shipments, site) for site in sites}
+    ordered = sorted(sites, key=lambda site: (costs[site], -reads[site], site))
+    best = ordered[0]
+    return Meeting(
+        site=best,
+        bytes=costs[best],
+        reason=_reason(best, ordered, costs),
+        alternatives=[
+            Alternative(choice=site, bytes=costs[site], reason="no fewer bytes would move to it")
+            for site in ordered[1:]
+        ],
+    )
+
+
+def local_meeting(site: str) -> Meeting:
+    """The meeting of a statement whose datasets are all at one site."""
+    return Meeting(site=site, bytes=0, reason="all datasets are here, nothing moves")
+
+
+def anywhere_meeting(site: str, others: Iterable[str]) -> Meeting:
+    """The meeting of a statement without datasets."""
+    alternatives = [Alternative(choice=other, bytes=0, reason="any site would do") for other in others]
+    return Meeting(site=site, bytes=0, reason="the statement reads no dataset", alternatives=alternatives)
+
+
+def moved_bytes(shipments: Sequence[Shipment], site: str) -> int:
+    """Estimated wire bytes if everything met at the site. What two occurrences need alike moves once."""
+    moving = {s.identity: s.estimate.bytes for s in shipments if s.occurrence.dataset.site != site}
+    return sum(moving.values())
+
+
+def _read_bytes(shipments: Sequence[Shipment], site: str) -> int:
+    return sum(s.estimate.scanned_bytes for s in shipments if s.occurrence.dataset.site == site)
+
+
+def _reason(best: str, ordered: Sequence[str], costs: dict[str, int]) -> str:
+    if len(ordered) > 1 and costs[best] == costs[ordered[1]]:
+        return "as few bytes move as to any other site, and it reads the most itself"
+    return "the fewest bytes move to it"

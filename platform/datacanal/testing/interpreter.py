@@ -1,0 +1,129 @@
+"""Runs plans in this process, each step with its own inputs only, as the sites would: the planner's test bench."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from datacanal.planning.duckdb_binder import DuckDBBinder
+from datacanal.planning.gate import check_text, check_tree
+from datacanal.planning.instant import instant_statements
+from datacanal.planning.names import check_inputs
+from datacanal.planning.quoting import identifier
+from datacanal.protocol.plan import DatasetInput, Plan, PlanColumn, Step, StepInput, TransferInput
+
+Source: TypeAlias = pa.Table | Path | str | duckdb.DuckDBPyRelation
+"""What stands for a dataset: an Arrow table, a relation, or the path or glob of Parquet files."""
+
+_EPOCH = "1970-01-01T00:00:00+00:00"
+_SETTINGS = ("SET TimeZone = 'UTC'", "SET arrow_lossless_conversion = true", "SET python_enable_replacements = false")
+
+
+class Interpreter:
+    """Lakes by name, in each its datasets by name. For one thread; keep it, opening it costs more than a small plan."""
+
+    def __init__(self, lakes: Mapping[str, Mapping[str, Source]], binder: DuckDBBinder | None = None) -> None:
+        self._binder = binder or DuckDBBinder()
+        self._connection = duckdb.connect(config={"threads": 1})
+        for statement in (*_SETTINGS, *instant_statements(_EPOCH)):
+            self._connection.execute(statement)
+        self._now = _EPOCH
+        self._sources: dict[tuple[str, str], str] = {}
+        for lake, datasets in lakes.items():
+            for dataset, source in datasets.items():
+                self._sources[lake, dataset] = self._add_source(source)
+
+    def run(self, plan: Plan) -> pa.Table:
+        """The result, in lossless Arrow types. Raises what a site would: gate errors, or `duckdb.Error`."""
+        return self.run_steps(plan)[plan.result_step]
+
+    def run_steps(self, plan: Plan) -> dict[str, pa.Table]:
+        """The output of every step, by its id."""
+        self._set_clock(plan.now)
+        outputs: dict[str, pa.Table] = {}
+        for step in plan.steps:
+            self._check(step)
+            outputs[step.id] = self._run_step(step, outputs)
+        return outputs
+
+    def close(self) -> None:
+        """End the connection; a binder that was given stays open."""
+        self._connection.close()
+
+    def _check(self, step: Step) -> None:
+        """What a site's own gate does with a step that it is given."""
+        check_text(step.sql)
+        tree = self._binder.parse(step.sql)
+        check_tree(tree, step.sql)
+        check_inputs(tree, {(each.occurrence, each.lake, each.dataset) for each in step.inputs})
+
+    def _run_step(self, step: Step, outputs: Mapping[str, pa.Table]) -> pa.Table:
+        attached: list[StepInput] = []
+        try:
+            for each in step.inputs:
+                attached.append(each)
+                self._attach(each, outputs)
+            relation = self._connection.sql(step.sql, params=step.params or None)
+            found = [(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)]
+            return _as_planned(relation.to_arrow_table(), found, step)
+        finally:
+            for each in attached:
+                self._connection.execute(f"DETACH DATABASE IF EXISTS {each.occurrence}")
+                self._connection.unregister(each.occurrence)
+
+    def _attach(self, given: StepInput, outputs: Mapping[str, pa.Table]) -> None:
+        schema = f"{given.occurrence}.{identifier(given.lake)}"
+        self._connection.execute(f"ATTACH ':memory:' AS {given.occurrence}; CREATE SCHEMA IF NOT EXISTS {schema}")
+        if isinstance(given, DatasetInput):
+            select = _select(given.columns, given.columns, self._sources[given.lake, given.dataset])
+        else:
+            self._connection.register(given.occurrence, outputs[given.from_step])
+            select = _arrived(given, f"temp.main.{given.occurrence}")
+        self._connection.execute(f"CREATE VIEW {schema}.{identifier(given.dataset)} AS {select}")
+
+    def _add_source(self, source: Source) -> str:
+        name = f"source_{len(self._sources)}"
+        if isinstance(source, str | Path):
+            path = str(source).replace("'", "''")
+            self._connection.execute(f"CREATE VIEW {name} AS FROM read_parquet('{path}')")
+            return f"memory.main.{name}"
+        self._connection.register(name, source if isinstance(source, pa.Table) else source.to_arrow_table())
+        return f"temp.main.{name}"
+
+    def _set_clock(self, now: str) -> None:
+        if now != self._now:
+            for statement in instant_statements(now):
+                self._connection.execute(statement.replace("CREATE MACRO", "CREATE OR REPLACE MACRO", 1))
+            self._now = now
+
+
+def _arrived(given: TransferInput, source: str) -> str:
+    if given.counted:
+        return f"{_nulls(given.columns)} FROM range((SELECT rows FROM {source}))"
+    return _select(given.columns, given.shipped, source)
+
+
+def _select(columns: list[PlanColumn], present: list[PlanColumn], source: str) -> str:
+    """Every column with its type; those not present are NULL."""
+    at_hand = {column.name for column in present}
+    parts = [
+        f"CAST({identifier(c.name) if c.name in at_hand else 'NULL'} AS {c.type}) AS {identifier(c.name)}"
+        for c in columns
+    ]
+    return f"SELECT {', '.join(parts)} FROM {source}"
+
+
+def _nulls(columns: list[PlanColumn]) -> str:
+    return "SELECT " + ", ".join(f"CAST(NULL AS {column.type}) AS {identifier(column.name)}" for column in columns)
+
+
+def _as_planned(table: pa.Table, found: list[tuple[str, str]], step: Step) -> pa.Table:
+    """The table, if its names and types are those that the plan promised."""
+    planned = [(column.name, column.type) for column in step.columns]
+    if found != planned:
+        raise AssertionError(f"step {step.id} gives {found}, planned were {planned}")
+    return table
