@@ -12,11 +12,14 @@ class Pool(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many tasks may be handed in at once; more wait inside the pool."""
+        """How many tasks may be handed in at once. It is more than run at once: short ones pass those that wait."""
         ...
 
     async def ensure_started(self) -> None:
-        """Bring the pool up, or find it up. Raises a `DatacanalError` that says why it cannot."""
+        """Bring the pool up, or find it up. Raises a `DatacanalError` that says why it cannot.
+
+        `spill` and every `*.tmp` file in the scratch directory are the pool's own; the first start removes them.
+        """
         ...
 
     async def run(self, task: Task) -> TaskDone | TaskFailed:

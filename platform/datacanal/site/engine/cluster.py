@@ -1,0 +1,83 @@
+"""What the pool's Dask processes share: their settings, and Dask's own configuration as small and closed as it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from datacanal.protocol.base import Document
+
+
+class ClusterSettings(Document):
+    """One pool's shape as its processes are given it."""
+
+    tls: str = Field(description="directory with ca.pem, cert.pem and key.pem")
+    directory: str = Field(description="where Dask may keep files of its own")
+    threads: int
+    memory_bytes: int
+    readable: list[str]
+    scratch: str
+    spill_bytes: int
+    express_s: float = Field(default=5, description="how long a task may stay in the express slot")
+
+    @property
+    def express_memory_bytes(self) -> int:
+        """The express slot is an extra one, so it is given a quarter of a worker's memory."""
+        return max(self.memory_bytes // 4, min(self.memory_bytes, 128 * 2**20))
+
+
+DASK_CONFIGURATION: dict[str, Any] = {
+    "distributed.admin.event-loop": "asyncio",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.host-cpu": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.limit": "30s",
+    "distributed.client.heartbeat": "5s",
+    "distributed.comm.require-encryption": True,
+    "distributed.comm.retry.count": 0,
+    "distributed.diagnostics.nvml": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    # A task that took its worker down is not given to another one: whether to try again is the coordinator's choice.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.blocked-handlers": [
+        "feed",
+        "run_function",
+        "register_scheduler_plugin",
+        "register_worker_plugin",
+        "register_nanny_plugin",
+        "register_nanny",
+        "scatter",
+        "restart",
+        "restart_workers",
+    ],
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.worker.blocked-handlers": [
+        "run",
+        "run_coroutine",
+        "actor_execute",
+        "actor_attribute",
+        "plugin-add",
+        "plugin-remove",
+        "update_data",
+    ],
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.use-file-locking": False,
+    "distributed.worker.daemon": False,
+}
+
+
+def security_arguments(tls: str) -> dict[str, Any]:
+    """The arguments of `distributed.Security`: every side shows the pool's certificate and asks for it."""
+    roles = ("scheduler", "worker", "client")
+    return {
+        "require_encryption": True,
+        "tls_ca_file": f"{tls}/ca.pem",
+        **{f"tls_{role}_cert": f"{tls}/cert.pem" for role in roles},
+        **{f"tls_{role}_key": f"{tls}/key.pem" for role in roles},
+    }

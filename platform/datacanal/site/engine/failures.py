@@ -1,0 +1,65 @@
+"""The engine's exceptions as errors of the one tree. The engine's words may quote data: they stay out of the error."""
+
+from __future__ import annotations
+
+import errno
+
+import duckdb
+
+from datacanal.domain.errors import (
+    ConversionFailed,
+    DatacanalError,
+    DivisionByZero,
+    EngineFailed,
+    OutOfDisk,
+    OutOfMemory,
+    RunInvalidInput,
+    ValueOutOfRange,
+)
+
+_SAID_LIMIT = 4096
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def words_of(error: BaseException) -> str:
+    """What the engine said, cut to a bounded length; for the site's own record only."""
+    return str(error)[:_SAID_LIMIT]
+
+
+def failure_of(error: BaseException, memory_bytes: int) -> DatacanalError:
+    """The error that stands for whatever an engine raised under that memory limit."""
+    if isinstance(error, DatacanalError):
+        return error
+    if isinstance(error, duckdb.Error):
+        return _of_duckdb(error, memory_bytes)
+    if isinstance(error, MemoryError):
+        return OutOfMemory(limit_bytes=memory_bytes)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return OutOfDisk(reason="no space is left on the device")
+    return EngineFailed(reason=type(error).__name__)
+
+
+def _of_duckdb(error: duckdb.Error, memory_bytes: int) -> DatacanalError:
+    said = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        if "max_temp_directory_size" in said:
+            return OutOfDisk(reason="the limit of spilled bytes is reached")
+        return OutOfMemory(limit_bytes=memory_bytes)
+    if "No space left on device" in said:
+        return OutOfDisk(reason="no space is left on the device")
+    if "bad_alloc" in said or "bad allocation" in said:
+        return OutOfMemory(limit_bytes=memory_bytes)
+    return _of_statement(error, said)
+
+
+def _of_statement(error: duckdb.Error, said: str) -> DatacanalError:
+    match error:
+        case duckdb.OutOfRangeException():
+            return ValueOutOfRange()
+        case duckdb.ConversionException():
+            return ValueOutOfRange() if "out of range" in said else ConversionFailed()
+        case duckdb.InvalidInputException() if "Division by zero" in said:
+            return DivisionByZero()
+        case duckdb.InvalidInputException() | duckdb.NotImplementedException() | duckdb.SyntaxException():
+            return RunInvalidInput()
+    return EngineFailed(reason=type(error).__name__)

@@ -1,0 +1,90 @@
+"""One task on one connection: inputs attached, gate passed, statement run, output written, snapshot proven."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from datacanal.planning.instant import INSTANT_FUNCTIONS, instant_statements
+from datacanal.protocol.problem import problem_of
+from datacanal.site.engine.connection import lock, open_connection
+from datacanal.site.engine.diagnosis import diagnosed
+from datacanal.site.engine.failures import failure_of, words_of
+from datacanal.site.engine.inputs import Inputs
+from datacanal.site.engine.output import OutputFile
+from datacanal.site.engine.profile import scanned_bytes
+from datacanal.site.engine.specification import Task, TaskDone, TaskFailed
+from datacanal.site.engine.statement import check_gate, run_into
+from datacanal.site.engine.work import KernelSettings, Work
+
+
+class Kernel:
+    """Runs tasks one after the other, each on a connection of its own that is opened ahead."""
+
+    def __init__(self, settings: KernelSettings) -> None:
+        self._settings = settings
+        self._connection = open_connection(settings)
+        self._used = False
+
+    def renew(self) -> None:
+        """Replace a used connection by a fresh one; call it when the outcome is on its way."""
+        if self._used:
+            self._connection.close()
+            self._connection = open_connection(self._settings)
+            self._used = False
+
+    def run(self, work: Work) -> TaskDone | TaskFailed:
+        """Run to the end. Every failure is an outcome; the output exists only where the outcome is `TaskDone`."""
+        started = time.monotonic()
+        self.renew()
+        self._used = True
+        try:
+            return self._done(work, started)
+        except Exception as error:  # whatever a library raises is this task's outcome, not this process's end
+            problem = problem_of(failure_of(error, work.memory_bytes))
+            return TaskFailed(problem=problem, elapsed_ms=_elapsed_ms(started), said=words_of(error.__cause__ or error))
+
+    def close(self) -> None:
+        """Close the connection; the kernel is of no use afterwards."""
+        self._connection.close()
+
+    def _done(self, work: Work, started: float) -> TaskDone:
+        task = work.task
+        if _reads_clock(task.sql):
+            self._connection.execute(";".join(instant_statements(task.now)))
+        lock(self._connection, work.memory_bytes, work.threads, lossless=task.format == "lossless")
+        if task.gated:
+            check_gate(self._connection, task)
+        with (
+            Inputs(self._connection, self._settings.readable) as inputs,
+            OutputFile(Path(task.output), task.max_output_bytes) as output,
+        ):
+            rows = self._rows(task, inputs, output)
+            output.commit()
+        return TaskDone(
+            rows=rows,
+            bytes=output.bytes,
+            digest=output.digest,
+            scanned_bytes=scanned_bytes(self._connection),
+            elapsed_ms=_elapsed_ms(started),
+        )
+
+    def _rows(self, task: Task, inputs: Inputs, output: OutputFile) -> int:
+        try:
+            inputs.attach(task)
+            rows = run_into(self._connection, task, output)
+        except Exception as error:
+            inputs.check()
+            raise (output.failure or diagnosed(error, task, inputs.held)) from error
+        inputs.check()
+        return rows
+
+
+def _reads_clock(sql: str) -> bool:
+    """Whether the text may name a function of the clock; most do not, and fixing the clock takes 3 ms."""
+    lowered = sql.lower()
+    return any(name in lowered for name in INSTANT_FUNCTIONS)
+
+
+def _elapsed_ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

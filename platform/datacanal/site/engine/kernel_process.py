@@ -1,0 +1,62 @@
+"""A kernel process: tasks as JSON frames on stdin, outcomes on stdout, one task at a time, killable at any moment.
+
+`python -m datacanal.site.engine.kernel_process SETTINGS`, started ahead by its worker. Memory is bounded by the
+operating system: DuckDB's own limit is a request that a single large allocation ignores.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import pyarrow as pa
+
+from datacanal.lifeline import hold_on
+from datacanal.site.engine.frames import claim_stdout, read_frame, write_frame
+from datacanal.site.engine.kernel import Kernel
+from datacanal.site.engine.work import KernelSettings, Work
+
+SLACK_BYTES = 256 * 2**20
+"""What the process may use beyond DuckDB's limit: Arrow batches on their way out, stacks, allocator's leftovers."""
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until stdin ends."""
+    hold_on()
+    outcomes = claim_stdout()
+    settings = KernelSettings.model_validate_json(arguments[0])
+    _limit_process()
+    kernel = Kernel(settings)
+    pa.ipc.IpcWriteOptions(compression="zstd")  # loads what the first task would otherwise wait for
+    idle_bytes = _data_bytes()
+    write_frame(outcomes, b"{}")
+    while (frame := read_frame(sys.stdin.buffer)) is not None:
+        work = Work.model_validate_json(frame)
+        _limit_memory(idle_bytes + work.memory_bytes + SLACK_BYTES)
+        write_frame(outcomes, kernel.run(work).model_dump_json().encode())
+        kernel.renew()
+
+
+def _limit_process() -> None:
+    """No core dumps (they would hold data), and as many open files as a snapshot may have."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """The soft limit only: the next task may be given more."""
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = limit_bytes if most == resource.RLIM_INFINITY else min(limit_bytes, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
+
+
+def _data_bytes() -> int:
+    """Private writable memory of this process as the limit counts it."""
+    with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123  # a kernel interface, not a path of ours
+        return int(statm.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

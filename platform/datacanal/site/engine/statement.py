@@ -1,0 +1,126 @@
+"""A task's statement: gated again, run, its columns compared with the plan's, and shaped for its format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from duckdb.sqltypes import DuckDBPyType
+
+from datacanal.domain.errors import ConstructNotAllowed, EngineFailed
+from datacanal.planning.gate import check_tree
+from datacanal.protocol.plan import PlanColumn
+from datacanal.site.engine.output import OutputFile
+from datacanal.site.engine.shapes import shaped
+from datacanal.site.engine.specification import Task
+from datacanal.site.engine.sqltext import parsed_type
+from datacanal.site.engine.texts import csv_text, json_name, json_text
+from datacanal.site.engine.types import ColumnarFormat, changes
+from datacanal.site.engine.writers import (
+    BATCH_ROWS,
+    told_apart,
+    write_arrow,
+    write_csv,
+    write_json,
+    write_parquet,
+)
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+_WRAPPED = "datacanal_result"
+
+
+def check_gate(connection: DuckDBPyConnection, task: Task) -> None:
+    """Judge a user's statement as the planner did, and let it name no table but the task's own inputs.
+
+    Raises what the gate raises.
+    """
+    row = connection.execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": task.sql}).fetchone()
+    tree = json.loads(row[0]) if row else {}
+    check_tree(tree, task.sql)
+    given = {(one.occurrence, one.lake, one.dataset) for one in task.inputs}
+    found = list(_objects(tree))
+    ctes = {str(entry["key"]).lower() for one in found if "cte_map" in one for entry in one["cte_map"]["map"]}
+    for one in found:
+        if one.get("type") == "BASE_TABLE":
+            _check_table(one, given, ctes)
+
+
+def _check_table(node: dict[str, Any], given: set[tuple[str, str, str]], ctes: set[str]) -> None:
+    path = tuple(node["qualified_name"]["path"])
+    if path not in given and not (len(path) == 1 and path[0].lower() in ctes):
+        raise ConstructNotAllowed(construct=f"The table {path[-1]!r}", hint="A step reads its own inputs only.")
+
+
+def _objects(tree: Any) -> Any:
+    stack = [tree]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, dict):
+            yield one
+            stack.extend(one.values())
+        elif isinstance(one, list):
+            stack.extend(one)
+
+
+def run_into(connection: DuckDBPyConnection, task: Task, output: OutputFile) -> int:
+    """Run the statement into the output in the task's format. Gives the rows."""
+    kinds = _checked_types(_relation(connection, task, task.sql), task)
+    match task.format:
+        case "csv":
+            return write_csv(_reader(connection, task, [csv_line(kinds)]), output, task.columns)
+        case "json":
+            return write_json(_reader(connection, task, [json_line(kinds, task.columns)]), output)
+        case "parquet":
+            return write_parquet(_shaped_reader(connection, task, kinds, "parquet"), output, task.columns)
+        case "arrow":
+            return write_arrow(_shaped_reader(connection, task, kinds, "arrow"), output, task.columns)
+    return write_arrow(_shaped_reader(connection, task, kinds, "lossless"), output, task.columns)
+
+
+def csv_line(kinds: Sequence[DuckDBPyType]) -> str:
+    """The expression of a row's CSV line over the columns c0, c1, …"""
+    fields = ", ',', ".join(csv_text(f"c{position}", kind) for position, kind in enumerate(kinds))
+    return f"concat({fields}, chr(10))"
+
+
+def json_line(kinds: Sequence[DuckDBPyType], columns: Sequence[PlanColumn]) -> str:
+    """The expression of a row's JSON object over the columns c0, c1, …, behind a comma and a newline."""
+    names = told_apart([column.name for column in columns])
+    parts = ", ',', ".join(
+        f"{json_name(name)}, {json_text(f'c{position}', kind)}"
+        for position, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    )
+    return f"concat(',', chr(10), '{{', {parts}, '}}')"
+
+
+def _shaped_reader(
+    connection: DuckDBPyConnection, task: Task, kinds: Sequence[DuckDBPyType], target: ColumnarFormat
+) -> Any:
+    if not any(changes(kind, target) for kind in kinds):
+        return _relation(connection, task, task.sql).to_arrow_reader(BATCH_ROWS)
+    parts = [f"{shaped(f'c{position}', kind, target)} AS c{position}" for position, kind in enumerate(kinds)]
+    return _reader(connection, task, parts)
+
+
+def _reader(connection: DuckDBPyConnection, task: Task, parts: Sequence[str]) -> Any:
+    """The statement's rows as those expressions over its columns, by position: its names may repeat or be empty."""
+    names = ", ".join(f"c{position}" for position in range(len(task.columns)))
+    sql = f"SELECT {', '.join(parts)} FROM ({task.sql}\n) AS {_WRAPPED}({names})"
+    return _relation(connection, task, sql).to_arrow_reader(BATCH_ROWS)
+
+
+def _relation(connection: DuckDBPyConnection, task: Task, sql: str) -> DuckDBPyRelation:
+    return connection.sql(sql, params=task.params) if task.params else connection.sql(sql)
+
+
+def _checked_types(relation: DuckDBPyRelation, task: Task) -> list[DuckDBPyType]:
+    """The result's types, if they and (for a gated statement) the names are those of the plan."""
+    found = [str(kind) for kind in relation.types]
+    planned = [str(parsed_type(column.type)) for column in task.columns]
+    names = [column.name for column in task.columns]
+    if found != planned or (task.gated and list(relation.columns) != names):
+        raise EngineFailed(reason="the statement gives other columns than the plan says")
+    return list(relation.types)
