@@ -58,7 +58,7 @@ PRODUCTIONS: dict[Kind, tuple[str, ...]] = {
         "(<struct>).city", "struct_extract(<struct>, 'city')", "(<json> ->> '$.b[0]')", "CAST(<tstz> AS VARCHAR)",
         "dayname(<date>)", "CAST(<grade> AS VARCHAR)", "CAST(<uuid> AS VARCHAR)", "hex(<blob>)", "left(<str>, 2)",
         "regexp_replace(<str>, '[aeiou]', '_', 'g')", "format('{}/{}', <int>, <str>)", "<time>::VARCHAR",
-        "CASE <str> WHEN 'card' THEN 'c' WHEN 'Ada' THEN <str> ELSE 'z' END", "<str>[1:2]", "concat(<str>, <int>)",
+        "CASE <str> WHEN 'card' THEN 'c' WHEN 'Ada' THEN <str> ELSE 'z' END", "(<str>)[1:2]", "concat(<str>, <int>)",
         "split_part(<str>, ' ', 1)", "lpad(<str>, 6, '.')", "array_to_string(<strs>, ',')", "typeof(<K>)",
         "regexp_extract(<str>, '[0-9]+')", "json_type(<json>)", "strip_accents(<str>)", "printf('%d', <int>)",
     ),
