@@ -49,7 +49,7 @@ async def _serve(configuration: Configuration, compiler: Compiler) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listening = bind(configuration.control.listen, key="control.listen")
     clock = SystemClock()
-    engine = open_store(configuration.home / "control.sqlite", clock)
+    engine = open_store(configuration.home, clock)
     async with running_plane(configuration, engine, clock, compiler) as plane:
         server = HttpServer(build_app(plane), listening)
         await server.start()

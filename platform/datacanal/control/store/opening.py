@@ -37,8 +37,10 @@ class HomeLock:
         os.close(self._descriptor)
 
 
-def open_store(file: Path, clock: Clock) -> Engine:
-    """The engine on a migrated database. The caller holds the home's lock."""
+def open_store(home: Path, clock: Clock) -> Engine:
+    """The engine on the home's migrated database. The caller holds the home's lock."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = home / "control.sqlite"
     engine = sqlite_engine(file)
     file.touch(mode=0o600)
     migrate(engine)

@@ -1,0 +1,85 @@
+"""A whole control plane on loopback for tests: real HTTP, real store, and a compiler of the test's choice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from datacanal.configuration import Configuration, LimitsSection, SiteSection
+from datacanal.control.api.app import build_app
+from datacanal.control.clock import Clock, SystemClock
+from datacanal.control.plane import Plane
+from datacanal.control.planner import Compiler
+from datacanal.control.service import running_plane
+from datacanal.control.store.opening import open_store
+from datacanal.serving.runner import HttpServer, address_of, bind
+from datacanal.testing.agent_fake import ScriptedAgent
+from datacanal.testing.compiler_fake import ScriptedCompiler
+
+SITES = ("core", "users")
+
+
+class ControlHouse:
+    """The plane, its address, and clients with tokens."""
+
+    def __init__(self, plane: Plane, url: str, home: Path, resources: AsyncExitStack) -> None:
+        self.plane = plane
+        self.url = url
+        self._home = home
+        self._resources = resources
+
+    async def client(self, token: str | None) -> httpx.AsyncClient:
+        """A client that carries the token; closed with the house."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=40, trust_env=False)
+        return await self._resources.enter_async_context(http)
+
+    async def admin(self) -> httpx.AsyncClient:
+        """A client with the token of the first start."""
+        return await self.client((self._home / "admin.token").read_text().strip())
+
+    async def caller(self, role: str, name: str) -> httpx.AsyncClient:
+        """A client with a fresh token."""
+        admin = await self.admin()
+        made = await admin.post("/v1/tokens", json={"name": name, "role": role})
+        return await self.client(made.json()["secret"])
+
+    async def agent(self, site: str, boot: str = "boot1") -> ScriptedAgent:
+        """An agent of the site that has said hello."""
+        http = await self.client((self._home / "sites" / site / "token").read_text().strip())
+        agent = ScriptedAgent(http, site, boot=boot)
+        await agent.hello()
+        return agent
+
+
+@asynccontextmanager
+async def control_house(
+    home: Path,
+    *,
+    compiler: Compiler | None = None,
+    clock: Callable[[], Clock] = SystemClock,
+    limits: LimitsSection | None = None,
+) -> AsyncIterator[ControlHouse]:
+    """A control plane over the home, as it is after a start. Entering again with the same home is a restart."""
+    configuration = Configuration(
+        home=home,
+        file=home / "datacanal.toml",
+        sites=[SiteSection(name=name, exchange=f"127.0.0.1:{8410 + place}") for place, name in enumerate(SITES)],
+        limits=limits or LimitsSection(),
+    )
+    running_clock = clock()
+    engine = open_store(home, running_clock)
+    async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler()) as plane:
+        listening = bind("127.0.0.1:0", key="control.listen")
+        url = f"http://{address_of(listening)}"
+        server = HttpServer(build_app(plane), listening)
+        await server.start()
+        async with AsyncExitStack() as resources:
+            try:
+                yield ControlHouse(plane, url, home, resources)
+            finally:
+                plane.begin_closing()
+        await server.stop()
