@@ -125,7 +125,12 @@ class Fetcher:
         before = incoming.length
         why = "no answer"
         retries = stamina.retry_context(
-            on=incoming.may_retry, attempts=None, timeout=self._deadline_s, wait_initial=0.1, wait_max=3
+            on=incoming.may_retry,
+            attempts=None,
+            timeout=self._deadline_s,
+            wait_initial=0.1,
+            wait_max=3,
+            wait_jitter=0.4,
         )
         try:
             async for attempt in retries:

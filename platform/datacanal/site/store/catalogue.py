@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
 from datacanal.protocol.catalogue import Snapshot
@@ -39,11 +39,11 @@ class CatalogueStore:
             row = session.get(SnapshotRow, snapshot_id)
             return None if row is None else Snapshot.model_validate_json(row.document)
 
-    def prune_snapshots(self, current: Iterable[str], before_ms: int) -> None:
-        """Forget snapshots that were replaced and last current before the instant."""
+    def prune_snapshots(self, current: Sequence[str], now_ms: int, before_ms: int) -> None:
+        """Note that these are current now, and forget those that last were before the instant."""
         with Session(self._engine) as session, session.begin():
-            stale = SnapshotRow.seen_ms < before_ms
-            session.execute(delete(SnapshotRow).where(stale, SnapshotRow.id.not_in(list(current))))
+            session.execute(update(SnapshotRow).where(SnapshotRow.id.in_(current)).values(seen_ms=now_ms))
+            session.execute(delete(SnapshotRow).where(SnapshotRow.seen_ms < before_ms))
 
     def footers(self, lake: str) -> FooterCache:
         """Every footer kept for the lake."""

@@ -57,7 +57,7 @@ class FooterRow(Owned, Base):
 
 
 class AttemptRow(Owned, Base):
-    """One try of a step. `report` is the outcome until the control plane has acknowledged it; `said` stays here."""
+    """One try of a step and what it came to. `said` holds the engine's own words, which may quote data: they stay."""
 
     __tablename__ = "attempts"
 
@@ -69,7 +69,6 @@ class AttemptRow(Owned, Base):
     finished_ms: Mapped[int]
     outcome: Mapped[str] = mapped_column(String(64))
     said: Mapped[str]
-    report: Mapped[str | None]
 
 
 class OutputRow(Owned, Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from datacanal.site.store.models import AttemptRow, ExportRow, OutputRow
@@ -17,23 +17,13 @@ class WorkStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def finish_attempt(self, attempt: AttemptRow) -> None:
-        """Keep an attempt's outcome until it is acknowledged."""
+    def save_attempt(self, attempt: AttemptRow) -> None:
+        """Keep what an attempt came to."""
         with Session(self._engine) as session, session.begin():
             session.merge(attempt)
 
-    def unreported(self) -> Sequence[AttemptRow]:
-        """Attempts whose outcome the control plane has not acknowledged."""
-        return self._all(select(AttemptRow).where(AttemptRow.report.is_not(None)).order_by(AttemptRow.finished_ms))
-
-    def acknowledge(self, job: str, step: str, fence: int) -> None:
-        """The control plane has the outcome, or wants none of it any more."""
-        key = (AttemptRow.job == job, AttemptRow.step == step, AttemptRow.fence == fence)
-        with Session(self._engine) as session, session.begin():
-            session.execute(update(AttemptRow).where(*key).values(report=None))
-
     def prune_attempts(self, before_ms: int) -> None:
-        """Forget attempts that ended before the instant, acknowledged or not."""
+        """Forget attempts that ended before the instant."""
         with Session(self._engine) as session, session.begin():
             session.execute(delete(AttemptRow).where(AttemptRow.finished_ms < before_ms))
 

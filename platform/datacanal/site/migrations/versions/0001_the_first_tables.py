@@ -22,7 +22,6 @@ def upgrade() -> None:
         sa.Column("finished_ms", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.String(length=64), nullable=False),
         sa.Column("said", sa.Text(), nullable=False),
-        sa.Column("report", sa.Text(), nullable=True),
         sa.Column("tenant", sa.String(length=128), nullable=False),
         sa.Column("principal", sa.String(length=128), nullable=False),
         sa.PrimaryKeyConstraint("job", "step", "fence", name=op.f("pk_attempts")),

@@ -1,0 +1,142 @@
+"""Run one site's agent until it is told to stop; or only check that it could run."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from datacanal.configuration import Configuration, LakeSection, SiteSection
+from datacanal.domain.errors import AlreadyRunning, LakeUnreadable, Unauthenticated
+from datacanal.logs import configure_logs
+from datacanal.serving.runner import bind
+from datacanal.site.assembly import SiteSetup, running_site
+from datacanal.site.engine.specification import PoolShape
+from datacanal.site.fleet.local import LocalPool
+from datacanal.site.lakes.registry import Lake
+from datacanal.site.places import Places
+from datacanal.site.policy import load_policy
+
+_TOKEN_WAIT_S = 30.0
+_TOKEN_LOOK_S = 0.05
+
+
+def check_site(configuration: Configuration, name: str) -> None:
+    """Raise what keeps the site from starting: `BadPolicy`, `NotAvailable` or `LakeUnreadable`. Changes nothing."""
+    open_lakes(configuration.site(name))
+
+
+def serve_site(configuration: Configuration, name: str) -> None:
+    """Serve until SIGTERM or SIGINT, then stop within 5 s.
+
+    Raises `BadPolicy`, `NotAvailable`, `LakeUnreadable`, `AlreadyRunning` or `PortInUse` before anything is started,
+    and `Unauthenticated` where no token is found within 30 s.
+    """
+    configure_logs(f"site {name}")
+    site = configuration.site(name)
+    lakes = open_lakes(site)
+    places = Places(configuration.site_home(name))
+    places.ensure()
+    with _only_one(places.home):
+        asyncio.run(_serve(configuration, site, lakes, places))
+
+
+def open_lakes(site: SiteSection) -> list[Lake]:
+    """Every lake of the site with its policy, both readable."""
+    lakes = [Lake(section.name, section.path, load_policy(section.policy)) for section in site.lakes]
+    for section in site.lakes:
+        _check_readable(section)
+    return lakes
+
+
+def _check_readable(lake: LakeSection) -> None:
+    try:
+        next(iter(os.scandir(lake.path)), None)
+    except OSError as error:
+        raise LakeUnreadable(lake=lake.name, url=lake.url, reason=error.strerror or str(error)) from None
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    descriptor = os.open(home / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise AlreadyRunning(home=str(home)) from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class TokenSource:
+    """The site's token: its own file, which the control plane may renew, else the environment."""
+
+    def __init__(self, file: Path, environment: str) -> None:
+        self._file = file
+        self._environment = environment
+
+    def __call__(self) -> str:
+        with suppress(OSError, UnicodeDecodeError):
+            return self._file.read_text(encoding="ascii").strip()
+        return self._environment
+
+    async def appear(self) -> None:
+        """Wait for a token. Raises `Unauthenticated`."""
+        until_s = time.monotonic() + _TOKEN_WAIT_S
+        while not self():
+            if time.monotonic() > until_s:
+                raise Unauthenticated(reason=f"no token in {self._file} or DATACANAL_TOKEN")
+            await asyncio.sleep(_TOKEN_LOOK_S)
+
+
+async def _serve(configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listening = bind(site.exchange, key=f"sites.{site.name}.exchange")
+    stopping = asyncio.create_task(stop.wait())
+    serving = asyncio.create_task(_serve_on(listening, configuration, site, lakes, places))
+    try:
+        await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve_on(
+    listening: socket.socket, configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places
+) -> None:
+    token = TokenSource(places.home / "token", os.environ.get("DATACANAL_TOKEN", ""))
+    await token.appear()
+    async with running_site(
+        SiteSetup(
+            name=site.name,
+            control_url=site.control,
+            lakes=tuple(lakes),
+            places=places,
+            token=token,
+            pool=LocalPool(_shape(site, lakes, places), places.home / "pool"),
+            limits=configuration.limits,
+        ),
+        listening,
+    ) as agent:
+        await agent.run()
+
+
+def _shape(site: SiteSection, lakes: Sequence[Lake], places: Places) -> PoolShape:
+    return PoolShape(
+        workers=site.pool.worker_count,
+        threads=site.pool.threads,
+        memory_bytes=site.pool.memory,
+        readable=[str(lake.root) for lake in lakes],
+        scratch=str(places.scratch),
+    )

@@ -1,0 +1,91 @@
+"""From checked steps and kept results to tasks of the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from datacanal.protocol.catalogue import Snapshot
+from datacanal.protocol.plan import DatasetInput, PlanColumn, StepInput
+from datacanal.protocol.public import ResultFormat
+from datacanal.protocol.site import Lease
+from datacanal.site.checks import CheckedStep
+from datacanal.site.engine.specification import (
+    ArrowSource,
+    CountSource,
+    ParquetFile,
+    ParquetSource,
+    Task,
+    TaskInput,
+)
+
+
+def step_task(
+    lease: Lease,
+    checked: CheckedStep,
+    roots: Mapping[str, Path],
+    received: Mapping[str, Path],
+    output: Path,
+    room_bytes: int,
+) -> Task:
+    """The step as a task: `roots` are the lakes' directories, `received` the files of transfers by sending step."""
+    return Task(
+        id=task_id(lease),
+        sql=checked.step.sql,
+        params=checked.step.params,
+        now=lease.plan.now,
+        inputs=[_input(item, checked, roots, received) for item in checked.step.inputs],
+        columns=checked.step.columns,
+        output=str(output),
+        max_output_bytes=room_bytes,
+    )
+
+
+def task_id(lease: Lease) -> str:
+    """One name per attempt."""
+    return f"{lease.job}.{lease.step}.{lease.fence}"
+
+
+def export_task(
+    task: str, result: Path, columns: Sequence[PlanColumn], output: Path, format_: ResultFormat, room_bytes: int
+) -> Task:
+    """A result that is kept as a lossless Arrow stream, in one of the public formats."""
+    return Task(
+        id=task,
+        sql="SELECT * FROM occ0.result.result",
+        now="1970-01-01T00:00:00+00:00",
+        gated=False,
+        inputs=[
+            TaskInput(
+                occurrence="occ0",
+                lake="result",
+                dataset="result",
+                columns=list(columns),
+                source=ArrowSource(path=str(result), shipped=list(columns)),
+            )
+        ],
+        columns=list(columns),
+        output=str(output),
+        format=format_,
+        max_output_bytes=room_bytes,
+    )
+
+
+def _input(item: StepInput, checked: CheckedStep, roots: Mapping[str, Path], received: Mapping[str, Path]) -> TaskInput:
+    source: ParquetSource | ArrowSource | CountSource
+    if isinstance(item, DatasetInput):
+        source = _parquet(checked.snapshots[item.occurrence], roots[item.lake])
+    elif item.counted:
+        source = CountSource(path=str(received[item.from_step]))
+    else:
+        source = ArrowSource(path=str(received[item.from_step]), shipped=item.shipped)
+    return TaskInput(
+        occurrence=item.occurrence, lake=item.lake, dataset=item.dataset, columns=item.columns, source=source
+    )
+
+
+def _parquet(snapshot: Snapshot, root: Path) -> ParquetSource:
+    return ParquetSource(
+        files=[ParquetFile(path=str(root / file.path), etag=file.etag) for file in snapshot.files],
+        partitions={column.name: column.type for column in snapshot.columns if column.partition},
+    )
