@@ -19,7 +19,7 @@ from datacanal.planning.parameters import check_parameters
 from datacanal.planning.placement import anywhere_meeting, choose_meeting, local_meeting
 from datacanal.planning.scans import Demand, read_demands
 from datacanal.planning.shipments import Shipment, bound_table, plan_shipments
-from datacanal.planning.titles import keep_titles
+from datacanal.planning.titles import keep_titles, retitle
 from datacanal.protocol.plan import (
     Alternative,
     DatasetInput,
@@ -80,15 +80,19 @@ def _bound(sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, bind
     check_parameters(tree, params)
     keep_titles(tree, binder)
     occurrences = resolve(tree, catalogue)
-    checked = binder.print_checked(tree)
     prefix = f"c{hashlib.sha256(f'{now} {sql}'.encode()).hexdigest()[:12]}"
-    request = BindRequest(
-        tables=[bound_table(occurrence) for occurrence in occurrences],
-        questions=[Question(sql=checked, params=dict(params))],
-        now=now,
-        prefix=prefix,
-    )
-    return _Statement(checked, params, occurrences, binder.bind(request)[0], prefix)
+    tables = [bound_table(occurrence) for occurrence in occurrences]
+
+    def bind(text: str) -> Binding:
+        question = Question(sql=text, params=dict(params))
+        return binder.bind(BindRequest(tables=tables, questions=[question], now=now, prefix=prefix))[0]
+
+    checked = binder.print_checked(tree)
+    binding = bind(checked)
+    if retitle(tree, [column.name for column in binding.columns]):
+        checked = binder.print_checked(tree)
+        binding = bind(checked)
+    return _Statement(checked, params, occurrences, binding, prefix)
 
 
 def _anywhere(catalogue: Catalogue) -> Meeting:
