@@ -11,6 +11,7 @@ from datacanal.testing.grammar.productions import (
     GENERIC,
     GENERIC_AGGREGATES,
     LITERALS,
+    PLAIN_FILTERS,
     PRODUCTIONS,
 )
 from datacanal.testing.grammar.scope import Draft, Scope
@@ -68,6 +69,11 @@ class Expressions:
         if refs and draft.chance(0.85):
             return draft.rng.choice(refs).sql
         return self.literal(kind)
+
+    def plain_filter(self, scope: Scope) -> str:
+        """One column of the scope compared with constants."""
+        ref = self._draft.rng.choice(scope.refs)
+        return f"({self._draft.rng.choice(PLAIN_FILTERS[ref.kind]).replace('@', ref.sql)})"
 
     def literal(self, kind: Kind) -> str:
         """A constant of the kind, now and then as a parameter."""

@@ -113,6 +113,28 @@ PRODUCTIONS: dict[Kind, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+PLAIN_FILTERS: dict[Kind, tuple[str, ...]] = {
+    Kind.INT: ("@ > 3", "@ <> 7", "@ IN (1, 2, 5, 8)", "@ BETWEEN 2 AND 40", "@ = 4", "@ IS NOT NULL"),
+    Kind.BIG: ("@ > 0", "@ IS NULL", "@ < 9223372036854775807"),
+    Kind.DEC: ("@ > 3.5", "@ <= 12.50", "@ BETWEEN -20 AND 40", "@ IS NOT NULL", "@ <> 3.75"),
+    Kind.DBL: ("@ > 0", "@ = 0.0::DOUBLE", "@ <> 'NaN'::DOUBLE", "@ >= 'NaN'::DOUBLE", "@ <= -0.0::DOUBLE", "@ < 1.5"),
+    Kind.STR: ("@ = 'card'", "@ <> ''", "@ IN ('Ada', 'Bob', 'low')", "@ LIKE 'c%'", "@ >= 'Ž'", "@ LIKE '%a%'"),
+    Kind.BOOL: ("@", "NOT @", "@ IS NOT NULL", "@ = true", "@ IS NOT TRUE"),
+    Kind.DATE: ("@ >= DATE '2024-01-09'", "@ < DATE '1990-01-01'", "@ <> current_date", "@ <= '2024-01-20'"),
+    Kind.TS: ("@ > TIMESTAMP '2024-01-12 13:00:00'", "@ IS NULL"),
+    Kind.TSTZ: ("@ < TIMESTAMPTZ '2024-01-20 00:00:00+02'", "@ <= now()"),
+    Kind.TIME: ("@ > TIME '10:00:00'",),
+    Kind.UUID: ("@ = '00000004-0000-4000-8000-0000000000ff'", "@ IS NOT NULL"),
+    Kind.BLOB: ("@ <> ''::BLOB", "@ IS NOT NULL"),
+    Kind.JSON: ("@ IS NOT NULL",),
+    Kind.INTS: ("@ IS NOT NULL", "@ <> []"),
+    Kind.STRS: ("@ IS NOT NULL", "len(@) > 0"),
+    Kind.STRUCT: ("(@).age > 20", "@ IS NOT NULL"),
+    Kind.INTERVAL: ("@ > INTERVAL 2 DAYS",),
+    Kind.GRADE: ("@ >= 'mid'", "@ = 'low'"),
+}  # fmt: skip
+"""Filters as people write them, on one column `@`: those that can go down to a site."""
+
 GENERIC = (
     "CASE WHEN <bool> THEN <k> ELSE <k> END",
     "CASE WHEN <bool> THEN <k> WHEN <bool> THEN <k> END",

@@ -151,9 +151,12 @@ class Queries:
         return tuple(Column(name, kind) for name, kind in zip(names, kinds, strict=True))
 
     def _where(self, scope: Scope, depth: int, source: Source) -> str:
-        if source.rows < MOST_ROWS and not self._draft.chance(0.4):
+        if source.rows < MOST_ROWS and not self._draft.chance(0.5):
             return ""
-        return f" WHERE {self.expressions.value(Kind.BOOL, scope, min(depth, _DEPTH) + 1)}"
+        plain = [self.expressions.plain_filter(scope) for _ in range(self._draft.rng.choice((0, 0, 1, 2, 3)))]
+        if plain and self._draft.chance(0.6):
+            return f" WHERE {' AND '.join(plain)}"
+        return f" WHERE {' AND '.join([*plain, self.expressions.value(Kind.BOOL, scope, min(depth, _DEPTH) + 1)])}"
 
     def _choosing(self, scope: Scope) -> tuple[str, str]:
         """What follows SELECT and what ends the query, where it keeps some rows of many."""

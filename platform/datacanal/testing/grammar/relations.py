@@ -29,7 +29,7 @@ class Relations:
     def source(self, depth: int, named: tuple[NamedQuery, ...]) -> Source:
         """One relation, or a join of two or three."""
         found = self.single(depth, named)
-        for _ in range(self._draft.rng.choice((0, 0, 1, 1, 1, 2))):
+        for _ in range(self._draft.rng.choice((0, 1, 1, 1, 2))):
             if not found.ends:
                 found = self._joined(found, depth, named)
         return found

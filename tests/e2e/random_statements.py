@@ -1,0 +1,162 @@
+"""Random statements through the planner and the interpreter of plans, beside one DuckDB over all the data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from datacanal.domain.errors import DatacanalError
+from datacanal.planning.catalogue import Catalogue, CataloguedDataset
+from datacanal.planning.compiler import compile_statement
+from datacanal.planning.duckdb_binder import DuckDBBinder
+from datacanal.protocol.catalogue import ColumnStatistics, DatasetColumn
+from datacanal.testing.comparator import ResultsDiffer, assert_same
+from datacanal.testing.interpreter import Interpreter
+from datacanal.testing.oracle import Answer, Oracle
+from datacanal.testing.sample import TABLES, write_sample_lakes
+from datacanal.testing.shrink import shrink
+from datacanal.testing.statements import Statement, statement_of
+
+NOW = "2024-05-06T07:08:09.101112+00:00"
+SITES = {"transactions": "core", "users": "crm"}
+SEED = "DATACANAL_SEED"
+SHOWN = 3
+
+
+def base_seed(default: int = 0) -> int:
+    """Where the seeds of a run begin: DATACANAL_SEED replays one."""
+    return int(os.environ.get(SEED, default))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A result with its DuckDB types, or the failure instead."""
+
+    names: list[str]
+    types: list[str]
+    table: pa.Table | None
+    failure: str = ""
+
+
+Run = Callable[[str, Mapping[str, Any]], Outcome]
+
+
+def failed(error: Exception) -> Outcome:
+    """The outcome of what failed so."""
+    return Outcome([], [], None, f"{type(error).__name__}: {error}")
+
+
+def difference(ours: Outcome, theirs: Outcome, ordered_by: tuple[int, ...] = ()) -> str | None:
+    """How the two are not the same, or None where they are."""
+    if ours.table is None or theirs.table is None:
+        if (ours.table is None) == (theirs.table is None):
+            return None
+        return f"ours: {ours.failure or 'a result'}\noracle: {theirs.failure or 'a result'}"
+    if (ours.names, ours.types) != (theirs.names, theirs.types):
+        return f"columns {list(zip(ours.names, ours.types, strict=True))}\n" + (
+            f"expected {list(zip(theirs.names, theirs.types, strict=True))}"
+        )
+    try:
+        assert_same(ours.table, theirs.table, ordered_by)
+    except ResultsDiffer as error:
+        return str(error)
+    return None
+
+
+class Bench:
+    """The sample lakes, the oracle over them, and the planner with its interpreter. Built once for many statements."""
+
+    def __init__(self, root: Path) -> None:
+        lakes = write_sample_lakes(root)
+        self._oracle = Oracle(lakes, now=NOW)
+        self._binder = DuckDBBinder()
+        self._catalogues = [self._catalogue(large) for large in SITES]
+        self._interpreter = Interpreter(
+            {lake: {t.name: lakes[lake] / t.name / "*.parquet" for t in TABLES if t.lake == lake} for lake in lakes},
+            self._binder,
+        )
+
+    def close(self) -> None:
+        """End the databases."""
+        self._interpreter.close()
+        self._binder.close()
+        self._oracle.close()
+
+    def expected(self, sql: str, params: Mapping[str, Any]) -> Outcome:
+        """What one DuckDB says."""
+        try:
+            answer: Answer = self._oracle.run(sql, params)
+        except duckdb.Error as error:
+            return failed(error)
+        return Outcome(answer.table.column_names, answer.types, answer.table)
+
+    def planned(self, seed: int) -> Run:
+        """What the plan gives; the seed decides which site says that it is the larger one, and so where they meet."""
+        catalogue = self._catalogues[seed % len(self._catalogues)]
+
+        def run(sql: str, params: Mapping[str, Any]) -> Outcome:
+            try:
+                plan = compile_statement(sql, params, catalogue, self._binder, NOW)
+                table = self._interpreter.run(plan)
+            except (DatacanalError, duckdb.Error) as error:
+                return failed(error)
+            return Outcome([column.name for column in plan.columns], [column.type for column in plan.columns], table)
+
+        return run
+
+    def complaint(self, seed: int) -> str | None:
+        """What is wrong with the statement of this seed, shrunk a little, or None."""
+        return complaint(seed, statement_of(seed), self.planned(seed), self.expected)
+
+    def _catalogue(self, large: str) -> Catalogue:
+        datasets = [self._dataset(table.lake, table.name, 1000 if table.lake == large else 1) for table in TABLES]
+        return Catalogue(tuple(datasets), frozenset(SITES.values()))
+
+    def _dataset(self, lake: str, name: str, times: int) -> CataloguedDataset:
+        answer = self._oracle.run(f"SELECT * FROM {lake}.{name}")
+        statistics = ColumnStatistics(compressed_bytes=400 * times)
+        columns = tuple(
+            DatasetColumn(name=column, type=kind, statistics=statistics)
+            for column, kind in zip(answer.table.column_names, answer.types, strict=True)
+        )
+        rows = answer.table.num_rows * times
+        return CataloguedDataset(lake, name, SITES[lake], f"snp_{name}", rows, 400 * len(columns) * times, columns)
+
+
+def complaint(seed: int, statement: Statement, ours: Run, oracle: Run) -> str | None:
+    """What is wrong with a statement: its seed, its text as far as it could be shrunk, and the first difference."""
+
+    def differs(sql: str) -> str | None:
+        expected = oracle(sql, statement.params)
+        return difference(ours(sql, statement.params), expected, statement.ordered_by if sql == statement.sql else ())
+
+    found = differs(statement.sql)
+    if found is None:
+        return None
+    # A smaller statement that fails in one engine only must still answer in the other, or it would shrink to nonsense.
+    answers = oracle(statement.sql, statement.params).table is not None
+    smaller = shrink(
+        statement.sql,
+        lambda sql: (oracle(sql, statement.params).table is not None) == answers and differs(sql) is not None,
+    )
+    return (
+        f"seed {seed} ({SEED}={seed} replays it)\n{statement.sql}\nparameters {statement.params}\n{found}\n"
+        f"shrunk to\n{smaller}\n{differs(smaller)}\n"
+    )
+
+
+def check(seeds: range, complain: Callable[[int], str | None]) -> None:
+    """Fail with the first complaints about the statements of these seeds."""
+    found: list[str] = []
+    for seed in seeds:
+        if (text := complain(seed)) is not None:
+            found.append(text)
+        if len(found) >= SHOWN:
+            break
+    assert not found, "\n".join(found)
