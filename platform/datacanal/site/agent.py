@@ -96,13 +96,13 @@ def hello(site: Site, identity: Identity, slots: int, lakes: LakeRegistry) -> He
 
 
 class Agent:
-    """`run` until cancelled."""
+    """`run` until cancelled. `reported` is set once the control plane knows the site's datasets."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._pool_ready = False
         self._listed = asyncio.Event()
-        self._reported = asyncio.Event()
+        self.reported = asyncio.Event()
         self._sketch_due = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -148,7 +148,7 @@ class Agent:
             await asyncio.sleep(_POOL_EVERY_S)
 
     async def _keep_polling(self) -> None:
-        await self._reported.wait()
+        await self.reported.wait()
         while True:
             free = max(0, self._parts.pool.slots - len(self._parts.attempts)) if self._pool_ready else 0
             reply = await self._ask_for_work(free)
@@ -186,7 +186,7 @@ class Agent:
                 await asyncio.to_thread(self._parts.sweeper.drop, command.job)
 
     async def _keep_beating(self) -> None:
-        await self._reported.wait()
+        await self.reported.wait()
         while True:
             welcome = await self._parts.session.current()
             await asyncio.sleep(welcome.heartbeat_s)
@@ -209,7 +209,7 @@ class Agent:
             await self._parts.changed.wait()
             self._parts.changed.clear()
             await self._parts.session.call("catalogue", self._report)
-            self._reported.set()
+            self.reported.set()
 
     async def _report(self, welcome: Welcome) -> None:
         _, datasets = await asyncio.to_thread(self._parts.lakes.reports)

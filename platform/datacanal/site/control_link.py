@@ -59,10 +59,10 @@ class ControlLink:
         await self._post(f"uploads/{upload}/refuse", problem)
 
     async def upload(self, upload: str, part: AsyncIterator[bytes], *, offset: int, length: int, digest: str) -> None:
-        """Stream the export from `offset` on; `length` and `digest` are of the whole."""
+        """Stream the export from `offset` on; `length` and `digest` are of the whole, also where nothing is left."""
         headers = {
             "Content-Type": "application/octet-stream",
-            "Content-Length": str(length - offset),
+            "Content-Length": str(max(0, length - offset)),
             "Datacanal-Length": str(length),
             "Datacanal-Digest": digest,
         }

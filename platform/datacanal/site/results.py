@@ -65,8 +65,6 @@ class ResultDesk:
         """Send the result, or say why it cannot be sent. A broken upload is the control plane's to ask for again."""
         try:
             export = await self._export_of(command)
-            if not 0 <= command.offset <= export.bytes:
-                raise BadField(field="offset", reason=f"the export has {export.bytes} bytes")
             part = _part(export.path, command.offset)
             await self._link.upload(
                 command.upload, part, offset=command.offset, length=export.bytes, digest=export.digest

@@ -50,6 +50,8 @@ def export_task(
     task: str, result: Path, columns: Sequence[PlanColumn], output: Path, format_: ResultFormat, room_bytes: int
 ) -> Task:
     """A result that is kept as a lossless Arrow stream, in one of the public formats."""
+    # Names of a result may repeat, those of a view may not.
+    numbered = [column.model_copy(update={"name": f"c{number}"}) for number, column in enumerate(columns)]
     return Task(
         id=task,
         sql="SELECT * FROM occ0.result.result",
@@ -60,8 +62,8 @@ def export_task(
                 occurrence="occ0",
                 lake="result",
                 dataset="result",
-                columns=list(columns),
-                source=ArrowSource(path=str(result), shipped=list(columns)),
+                columns=numbered,
+                source=ArrowSource(path=str(result), shipped=numbered),
             )
         ],
         columns=list(columns),
