@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from datacanal.control.clock import Clock
-from datacanal.control.signals import QUEUE, job_signal, site_signal
+from datacanal.control.signals import QUEUE, job_end_signal, job_signal, site_signal
 from datacanal.control.store.jobs import job_of, problem_text, rows_of_plan, steps_of_plan, write_job
 from datacanal.control.store.models import AttemptRow, EffectRow, EventRow, JobRow, StepRow
 from datacanal.domain.errors import AttemptLost, Kind
@@ -118,7 +118,7 @@ class Change:
         if state in ENDED_JOBS:
             row.finished_at = now
             row.waits = None
-            self.wakes.add(QUEUE)
+            self.wakes |= {QUEUE, job_end_signal(row.id)}
         code = {"code": job.error.code} if job.error is not None else {}
         self.note(row, f"job_{state}", **code)
 

@@ -63,6 +63,7 @@ class Coordinator:
         self._commands = commands
         self._result_expiry_s = result_expiry_s
         self._agents: dict[str, Agent] = {}
+        self._told_all: dict[str, int] = {}
         self.closing = False
 
     async def hello(self, principal: Principal, hello: Hello) -> Welcome:
@@ -104,6 +105,16 @@ class Coordinator:
         return PollReply()
 
     async def _reply(self, agent: Agent, free: int) -> PollReply:
+        """Look for something to say, unless nothing happened since there was nothing."""
+        woken = self._desk.signals.count(site_signal(agent.site))
+        if self._told_all.get(agent.session) == woken:
+            return PollReply()
+        reply = await self._look(agent, free)
+        if len(reply.leases) < free:
+            self._told_all[agent.session] = woken
+        return reply
+
+    async def _look(self, agent: Agent, free: int) -> PollReply:
         around = Around(self._presence.connected_sites(), self._catalogue.known(agent.tenant).hellos)
 
         def decide(change: Change) -> PollReply:

@@ -56,31 +56,23 @@ class Dispatcher:
             for job in await self._desk.read(_in_planning):
                 self._begin_planning(job)
             while True:
-                while await self._dispatch_one():
-                    pass
+                for job in await self._desk.write(self._leave_queue):
+                    self._begin_planning(job)
                 await queue.next(timeout_s=60)
 
-    async def _dispatch_one(self) -> bool:
-        """Move the next job out of the queue; False when none may go."""
-        job = await self._desk.write(self._leave_queue)
-        if job is None:
-            return False
-        job_id, planned = job
-        if not planned:
-            self._begin_planning(job_id)
-        return True
-
-    def _leave_queue(self, change: Change) -> tuple[str, bool] | None:
-        job_id = next_queued(change.session, self._limits)
-        if job_id is None:
-            return None
-        row = change.session.get_one(JobRow, job_id)
-        change.apply(row, PlanningStarted())
-        compiled = self._memory.take(job_id)
-        if compiled is None or not self._planner.is_fresh(compiled, row.tenant):
-            return job_id, False
-        change.plan(row, compiled.plan)
-        return job_id, True
+    def _leave_queue(self, change: Change) -> list[str]:
+        """Move every job that may go out of the queue; those that are still to be planned."""
+        unplanned = []
+        while (job_id := next_queued(change.session, self._limits)) is not None:
+            row = change.session.get_one(JobRow, job_id)
+            change.apply(row, PlanningStarted())
+            compiled = self._memory.take(job_id)
+            if compiled is not None and self._planner.is_fresh(compiled, row.tenant):
+                change.plan(row, compiled.plan)
+            else:
+                unplanned.append(job_id)
+            change.session.flush()
+        return unplanned
 
     def _begin_planning(self, job_id: str) -> None:
         task = asyncio.get_running_loop().create_task(self._plan(job_id))

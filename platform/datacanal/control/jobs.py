@@ -88,17 +88,17 @@ class JobService:
 
         The same key with the same request gives the same job. Raises whatever is wrong with the request.
         """
-        known = await self._desk.read(lambda session: _known(session, principal, submission))
-        if known is not None:
-            return await self.view(principal, known), False
+        if submission.idempotency_key is not None:
+            known = await self._desk.read(lambda session: _known(session, principal, submission))
+            if known is not None:
+                return await self.view(principal, known), False
         timeouts = self._checked(submission.request)
         job_id = self._desk.clock.new_id("job")
         row = self._row(job_id, principal, submission, timeouts)
         compiled = await self._compiled(row)
         if compiled is not None:
             self._memory.keep(job_id, compiled)
-        stored = await self._desk.write(lambda change: self._store(change, principal, submission, row))
-        return await self.view(principal, stored), stored == job_id
+        return await self._desk.write(lambda change: self._store(change, principal, submission, row))
 
     async def explain(self, principal: Principal, request: JobRequest) -> Plan:
         """The plan that the statement would get now. Nothing is stored."""
@@ -219,10 +219,10 @@ class JobService:
             total_until=monotonic + (timeouts.total_timeout_s or 0),
         )
 
-    def _store(self, change: Change, principal: Principal, submission: Submission, row: JobRow) -> str:
+    def _store(self, change: Change, principal: Principal, submission: Submission, row: JobRow) -> tuple[JobView, bool]:
         known = _known(change.session, principal, submission)
         if known is not None:
-            return known
+            return self._view(change.session, change.session.get_one(JobRow, known)), False
         waiting = count_queued(change.session)
         if waiting >= self._limits.waiting_jobs:
             raise QueueFull(waiting=waiting, limit=self._limits.waiting_jobs)
@@ -230,7 +230,7 @@ class JobService:
         change.session.flush()
         change.note(row, "job_queued")
         change.wakes.add(QUEUE)
-        return row.id
+        return self._view(change.session, row), True
 
     def _view(self, session: Session, row: JobRow) -> JobView:
         because = queued_because(session, row, self._fair) if row.state == JobState.QUEUED else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +14,11 @@ CATALOGUE = "catalogue"
 def job_signal(job: str) -> str:
     """Something about the job changed."""
     return f"job:{job}"
+
+
+def job_end_signal(job: str) -> str:
+    """The job has ended."""
+    return f"job-end:{job}"
 
 
 def site_signal(site: str) -> str:
@@ -46,6 +51,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._counts: Counter[str] = Counter()
 
     @contextmanager
     def subscribe(self, name: str) -> Iterator[Subscription]:
@@ -61,8 +67,15 @@ class Signals:
 
     def wake(self, names: Iterable[str]) -> None:
         for name in names:
+            if name in self._counts:
+                self._counts[name] += 1
             for subscription in self._subscriptions.get(name, ()):
                 subscription.wake()
+
+    def count(self, name: str) -> int:
+        """Grows with every wake-up of that name, from the first time that somebody asks for it."""
+        self._counts.setdefault(name, 0)
+        return self._counts[name]
 
     def wake_all(self) -> None:
         """Wake everybody, at the end."""

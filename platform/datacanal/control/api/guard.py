@@ -23,7 +23,7 @@ def guard_of(plane: Plane) -> Guard:
     """Makes the dependency that yields the principal of a permitted call."""
 
     def permitted(action: Action) -> Any:
-        def principal(
+        async def principal(
             request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer_scheme)]
         ) -> Principal:
             caller = plane.tokens.principal(given.credentials if given is not None else None)

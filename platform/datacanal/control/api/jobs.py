@@ -11,7 +11,7 @@ from datacanal.control.api.documents import json_body, problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.jobs import Submission
 from datacanal.control.plane import Plane
-from datacanal.control.signals import job_signal
+from datacanal.control.signals import job_end_signal
 from datacanal.domain.access import Action, Principal
 from datacanal.domain.job import ENDED_JOBS, JobState
 from datacanal.protocol.public import Explanation, JobList, JobLogs, JobRequest, JobView
@@ -120,11 +120,11 @@ def _add_reading(router: APIRouter, plane: Plane, permitted: Guard) -> None:
 async def _ended(plane: Plane, caller: Principal, job: str, wait_s: float, departure: Departure) -> JobView:
     """The job as soon as it has ended, or as it is after `wait_s`."""
     until = plane.desk.clock.monotonic() + wait_s
-    with plane.desk.signals.subscribe(job_signal(job)) as changes:
-        departure.on_leave = changes.wake
+    with plane.desk.signals.subscribe(job_end_signal(job)) as end:
+        departure.on_leave = end.wake
         while True:
             view = await plane.jobs.view(caller, job)
             remaining_s = until - plane.desk.clock.monotonic()
             if departure.happened or plane.closing or view.state in ENDED_JOBS or remaining_s <= 0:
                 return view
-            await changes.next(remaining_s)
+            await end.next(remaining_s)
