@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_IGNORED = frozenset({"query_location", "query_location_length"})
+# Parameters stand in the tree by name; the map only numbers them in the order of the text.
+_IGNORED = frozenset({"query_location", "query_location_length", "named_param_map"})
 _ESCAPES = frozenset({"like_escape", "not_like_escape", "ilike_escape", "not_ilike_escape"})
 _STAR = {"class": "STAR", "type": "STAR"}
 

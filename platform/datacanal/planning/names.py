@@ -163,8 +163,8 @@ def _near_hint(name: str, catalogue: Catalogue) -> str:
     spellings = {dataset.qualified_name.lower(): dataset.qualified_name for dataset in catalogue.datasets}
     bare = {dataset.name.lower(): dataset.qualified_name for dataset in catalogue.datasets}
     last = name.rpartition(".")[2].lower()
-    near = [spellings[key] for key in difflib.get_close_matches(name.lower(), spellings, n=3)]
-    near += [bare[key] for key in difflib.get_close_matches(last, bare, n=3)]
+    near = [bare[key] for key in difflib.get_close_matches(last, bare, n=3, cutoff=0.7)]
+    near += [spellings[key] for key in difflib.get_close_matches(name.lower(), spellings, n=3, cutoff=0.8)]
     unique = list(dict.fromkeys(near))[:3]
     return f"Did you mean {', '.join(unique)}?" if unique else "`datacanal dataset list` shows the datasets."
 

@@ -59,7 +59,7 @@ def _syntax(message: str, sql: str, position: object) -> SqlSyntax:
     hint = "Correct the statement near the position named."
     if near and near["word"].upper() in _RESERVED:
         word = near["word"]
-        hint = f'{word} is a word of SQL: as the name of a dataset or column write it in double quotes, "{word}".'
+        hint = f'{word} is a word of SQL; if it is meant as a name, write it in double quotes: "{word}".'
     if position is None:
         return SqlSyntax(reason=message, hint=hint)
     offset = _characters(sql, int(str(position)))
