@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -38,12 +39,14 @@ class OutputFile:
     def write(self, data: bytes | memoryview) -> int:
         """Append; raises `OutputTooLarge` above the limit and `OSError` where the disk is full."""
         size = len(memoryview(data).cast("B")) if not isinstance(data, bytes) else len(data)
+        if self._limit_bytes is not None and self.bytes + size > self._limit_bytes:
+            self.failure = OutputTooLarge(limit_bytes=self._limit_bytes)
+            raise OutputTooLarge(limit_bytes=self._limit_bytes)
         try:
-            if self._limit_bytes is not None and self.bytes + size > self._limit_bytes:
-                raise OutputTooLarge(limit_bytes=self._limit_bytes)
             self._file.write(data)
-        except (OutputTooLarge, OSError) as error:
-            self.failure = error
+        except OSError as error:
+            # A copy: the raised one's traceback leads to whoever writes here, and that circle would never be freed.
+            self.failure = OSError(error.errno, error.strerror)
             raise
         self._digest.update(data)
         self.bytes += size
@@ -85,7 +88,9 @@ class OutputFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self.failure = None
+        with contextlib.suppress(OSError):  # what could not be written cannot be flushed either
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 

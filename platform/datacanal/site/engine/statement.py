@@ -37,8 +37,8 @@ def check_gate(connection: DuckDBPyConnection, task: Task) -> None:
 
     Raises what the gate raises.
     """
-    row = connection.execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": task.sql}).fetchone()
-    tree = json.loads(row[0]) if row else {}
+    [(text,)] = connection.execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": task.sql}).fetchall()
+    tree = json.loads(text)
     check_tree(tree, task.sql)
     given = {(one.occurrence, one.lake, one.dataset) for one in task.inputs}
     found = list(_objects(tree))
