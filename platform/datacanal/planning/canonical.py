@@ -17,12 +17,18 @@ _STAR = {"class": "STAR", "type": "STAR"}
 
 def canonical(value: Any) -> Any:
     """The comparable form of a tree or a part of one: plain JSON without empty values."""
+    # Plain loops: a comprehension would take a second frame for each level of a deep tree.
     if isinstance(value, list):
-        return [canonical(item) for item in value]
+        items = []
+        for item in value:
+            items.append(canonical(item))
+        return items
     if not isinstance(value, dict):
         return value
-    found = {key: canonical(item) for key, item in value.items() if key not in _IGNORED}
-    found = {key: item for key, item in found.items() if not _is_empty(item)}
+    found = {}
+    for key, item in value.items():
+        if key not in _IGNORED and not _is_empty(evened := canonical(item)):
+            found[key] = evened
     return _evened(found)
 
 

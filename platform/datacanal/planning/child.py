@@ -11,11 +11,12 @@ import resource
 import sys
 from typing import Any
 
-from datacanal.domain.errors import DatacanalError, PlanningTooExpensive
+from datacanal.domain.errors import DatacanalError, PlanningTooExpensive, SqlTooDeep
 from datacanal.lifeline import hold_on
 from datacanal.planning.binding import BindRequest
 from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.planning.frames import encoded, read_frame
+from datacanal.planning.text import MAX_DEPTH
 
 MEMORY_BYTES = 768 * 2**20
 
@@ -52,6 +53,8 @@ def _answer(binder: DuckDBBinder, request: dict[str, Any]) -> dict[str, Any]:
         return _refusal(error)
     except MemoryError:
         return _refusal(PlanningTooExpensive(limit="its memory"))
+    except RecursionError:
+        return _refusal(SqlTooDeep(limit=MAX_DEPTH))
 
 
 def _refusal(error: DatacanalError) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from datacanal.domain.errors import SiteUnreachable
+from datacanal.domain.errors import SiteUnreachable, SqlTooDeep
 from datacanal.planning.binding import Binder, Binding, BindRequest, NamedType, Question
 from datacanal.planning.catalogue import Catalogue
 from datacanal.planning.estimates import scanned_bytes
@@ -19,6 +19,7 @@ from datacanal.planning.parameters import check_parameters
 from datacanal.planning.placement import anywhere_meeting, choose_meeting, local_meeting
 from datacanal.planning.scans import Demand, read_demands
 from datacanal.planning.shipments import Shipment, bound_table, plan_shipments
+from datacanal.planning.text import MAX_DEPTH
 from datacanal.planning.titles import keep_titles, retitle
 from datacanal.protocol.plan import (
     Alternative,
@@ -62,7 +63,13 @@ def compile_statement(
     Raises a `UserError` (most are `StatementError`s) that names what to change, `DatasetUnreadable` for a dataset
     whose files cannot be read, `SiteUnreachable` where the statement needs some site and none is connected.
     """
-    statement = _bound(sql, params, catalogue, binder, now)
+    try:
+        return _compiled(_bound(sql, params, catalogue, binder, now), catalogue, binder, now)
+    except RecursionError:
+        raise SqlTooDeep(limit=MAX_DEPTH) from None
+
+
+def _compiled(statement: _Statement, catalogue: Catalogue, binder: Binder, now: str) -> Plan:
     sites = statement.sites
     if len(sites) > 1:
         shipments = plan_shipments(binder, statement.occurrences, statement.demands(), statement.prefix, now)

@@ -117,14 +117,20 @@ class DuckDBBinder:
         attached: list[str] = []
         try:
             for table in request.tables:
-                catalog = identifier(table.occurrence)
-                self._connection.execute(f"ATTACH ':memory:' AS {catalog}")
-                attached.append(catalog)
-                self._connection.execute(_table_statements(catalog, table, request.prefix))
+                attached.append(identifier(table.occurrence))
+                self._attach(table, request.prefix)
             yield
         finally:
             for catalog in attached:
-                self._connection.execute(f"DETACH {catalog}")
+                self._connection.execute(f"DETACH DATABASE IF EXISTS {catalog}")
+
+    def _attach(self, table: BoundTable, prefix: str) -> None:
+        catalog = identifier(table.occurrence)
+        try:
+            self._connection.execute(f"ATTACH ':memory:' AS {catalog}")
+            self._connection.execute(_table_statements(catalog, table, prefix))
+        except duckdb.Error as error:
+            raise translate(error, [table]) from None
 
     def _set_clock(self, request: BindRequest) -> None:
         """Fix the instant; skipped, for speed, where no statement can ask for it."""

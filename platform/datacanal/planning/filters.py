@@ -81,6 +81,7 @@ def _read(binder: Binder, texts: Sequence[str]) -> list[Expression] | None:
     node = tree["statements"][0]["node"]
     found = node.get("select_list", [])
     is_plain = set(node) <= {"type", "cte_map", "select_list", "from_table", "aggregate_handling"}
+    is_plain = is_plain and node.get("from_table", {}).get("type") == "EMPTY"
     return list(found) if is_plain and len(found) == len(texts) else None
 
 
@@ -125,12 +126,16 @@ class _Shapes:
                 return self._text_test(expression)
         return False
 
+    def _position(self, expression: Expression) -> int | None:
+        position = _position(expression, self._prefix)
+        return position if position is not None and position < len(self._columns) else None
+
     def _operator(self, kind: str, children: list[Expression]) -> bool:
         match kind:
             case "OPERATOR_NOT":
                 return self.test(children[0])
             case "OPERATOR_IS_NULL" | "OPERATOR_IS_NOT_NULL":
-                return children[0].get("class") == "COLUMN_REF" and _position(children[0], self._prefix) is not None
+                return self._position(children[0]) is not None
             case "COMPARE_IN" | "COMPARE_NOT_IN":
                 return self._comparable(children[:1]) and all(_is_constant(child) for child in children[1:])
         return False
@@ -155,7 +160,7 @@ class _Shapes:
     def _type_of(self, expression: Expression) -> str | None:
         """The type of a column, or of a column cast to a type that holds all its values; `None` for anything else."""
         if expression.get("class") == "COLUMN_REF":
-            position = _position(expression, self._prefix)
+            position = self._position(expression)
             return None if position is None else self._columns[position].type
         if expression.get("class") == "CAST" and not expression.get("try_cast"):
             target = _type_name(expression["type_expr"])

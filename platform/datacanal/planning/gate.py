@@ -18,7 +18,7 @@ from datacanal.planning.text import MAX_DEPTH, check_text
 
 __all__ = ["check_text", "check_tree"]
 
-_MAX_TREE_DEPTH = 16 * MAX_DEPTH
+_MAX_TREE_DEPTH = 4 * MAX_DEPTH
 
 
 def check_tree(tree: Mapping[str, Any], sql: str = "") -> None:

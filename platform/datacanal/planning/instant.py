@@ -27,6 +27,14 @@ _TYPES = {
     "transaction_timestamp": "TIMESTAMPTZ",
 }
 
+_FORMATS = {
+    "DATE": "%Y-%m-%d",
+    "TIME": "%H:%M:%S.%f",
+    "TIMETZ": "%H:%M:%S.%f+00",
+    "TIMESTAMP": "%Y-%m-%d %H:%M:%S.%f",
+    "TIMESTAMPTZ": "%Y-%m-%d %H:%M:%S.%f+00",
+}
+
 
 def instant_statements(now: str) -> list[str]:
     """Statements that fix the clock of a DuckDB connection at `now` (ISO 8601 with a zone).
@@ -37,9 +45,9 @@ def instant_statements(now: str) -> list[str]:
     moment = datetime.fromisoformat(now)
     if moment.tzinfo is None:
         raise ValueError(f"an instant with a time zone is needed, not {now!r}")
-    instant = f"TIMESTAMPTZ '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
+    literals = {kind: f"{kind} '{moment.astimezone(UTC):{spelled}}'" for kind, spelled in _FORMATS.items()}
     return [
-        *(f"CREATE MACRO {name}() AS CAST({instant} AS {kind})" for name, kind in _TYPES.items()),
-        f"CREATE MACRO ago(i) AS {instant} - i",
-        f"CREATE MACRO age(a) AS system.main.age(CAST({instant} AS DATE), a), (a, b) AS system.main.age(a, b)",
+        *(f"CREATE MACRO {name}() AS {literals[kind]}" for name, kind in _TYPES.items()),
+        f"CREATE MACRO ago(i) AS {literals['TIMESTAMPTZ']} - i",
+        f"CREATE MACRO age(a) AS system.main.age({literals['DATE']}, a), (a, b) AS system.main.age(a, b)",
     ]

@@ -48,7 +48,7 @@ CREATE TABLE users.people AS SELECT
     MAP {'k': i, 'm': i * 2} AS facts,
     (i * 1000)::BIGINT AS income
     FROM range(25) r(i)
-    UNION ALL SELECT 3, 'double', 'gold', NULL, MAP {}, 7;
+    UNION ALL SELECT 3, 'double', 'gold'::ENUM('basic', 'gold'), NULL, MAP {}, 7;
 CREATE TABLE users.rates AS SELECT
     ['card', 'cash', 'wire'][i % 3 + 1] AS channel, DATE '2024-01-01' + (i * 5)::INTEGER AS valid_from,
     (1 + i / 100.0)::DOUBLE AS rate FROM range(10) r(i);
