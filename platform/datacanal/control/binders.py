@@ -44,6 +44,11 @@ class BinderChild:
         """The process id."""
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
     def ask(self, request: bytes, deadline: float) -> dict[str, Any]:
         """Send a frame and give the answer. Raises `BinderLost`, also when the clock passes the deadline."""
         self.uses += 1
@@ -132,8 +137,9 @@ class BinderPool:
         self._idle.put(first)
 
     def stop(self) -> None:
-        """End every process."""
+        """End every process. Who still asks gets `BinderLost` or `PlanningTooExpensive`."""
         self._stopped.set()
+        self._idle.put(BinderLost("the pool is stopped"))
         with self._lock:
             children, self._all = self._all, set()
         for child in children:
@@ -167,7 +173,7 @@ class BinderPool:
         try:
             answer = self._ask(frame)
         except BinderLost:
-            # It may have been killed while it was idle. Only a question that ends two processes is to blame.
+            # It may have been killed just then. Only a question that ends two processes is to blame.
             try:
                 answer = self._ask(frame)
             except BinderLost as error:
@@ -190,11 +196,17 @@ class BinderPool:
         return answer
 
     def _take(self) -> BinderChild:
-        child = self._idle.get()
-        if isinstance(child, Exception):
-            self._start_one_aside()
-            raise child
-        return child
+        """An idle process that lives. Raises `BinderLost` or `OSError` where a new one could not start."""
+        while True:
+            child = self._idle.get()
+            if isinstance(child, Exception):
+                if self._stopped.is_set():
+                    self._idle.put(child)  # for whoever else waits
+                self._start_one_aside()
+                raise child
+            if child.is_alive:
+                return child
+            self._replace(child)
 
     def _give_back(self, child: BinderChild, answer: dict[str, Any]) -> None:
         """Use the process again unless it is worn out or ran into its memory limit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from datacanal.domain.errors import (
     ColumnNotFound,
     ConstructNotAllowed,
     DoesNotBind,
-    PlanningTooExpensive,
 )
 from datacanal.planning.binding import Binding, BindRequest, BoundTable, NamedType, Question
 from datacanal.planning.canonical import same_meaning
@@ -156,13 +154,6 @@ def test_an_engine_complaint_about_parameters_names_them(bench: Any) -> None:
     with pytest.raises(BadParameter) as refusal:
         bind(bench.binder, "SELECT $x, $y", {"x": 1})
     assert refusal.value.data["name"] == "y"
-
-
-def test_a_constant_that_does_not_fit_is_not_folded_or_refused() -> None:
-    binder = DuckDBBinder(memory_limit_mib=64)
-    with contextlib.suppress(PlanningTooExpensive):
-        bind(binder, "SELECT length(repeat('x', 100000000) || 'y')")
-    binder.close()
 
 
 def test_optimisers_that_read_statistics_are_off(bench: Any) -> None:
