@@ -22,7 +22,6 @@ from datacanal.control.store.models import AttemptRow, EventRow, JobRow, StepRow
 from datacanal.control.views import event_view, job_view, logs, summary
 from datacanal.domain.access import Principal, sees_job
 from datacanal.domain.errors import (
-    BadField,
     DatacanalError,
     IdempotencyConflict,
     Kind,
@@ -30,6 +29,7 @@ from datacanal.domain.errors import (
     NotFound,
     QueueFull,
     ResultExpired,
+    TimeoutTooLong,
     WrongState,
 )
 from datacanal.domain.fairness import Limits
@@ -184,7 +184,7 @@ class JobService:
         limits = {name: getattr(self._limits, name) for name in asked}
         for name, value in asked.items():
             if value is not None and value > limits[name]:
-                raise BadField(field=f"timeouts.{name}", reason=f"at most {limits[name]:g} s")
+                raise TimeoutTooLong(field=f"timeouts.{name}", asked_s=value, limit_s=limits[name], clock=name)
         return Timeouts(**{name: limits[name] if value is None else value for name, value in asked.items()})
 
     async def _compiled(self, row: JobRow) -> Compiled | None:

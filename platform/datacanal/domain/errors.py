@@ -99,6 +99,12 @@ class BadField(UserError):
     advises = "Correct this field; nothing was changed."
 
 
+class TimeoutTooLong(UserError):
+    code = "timeout_too_long"
+    says = "{field}: {asked_s:g} s is more than the {limit_s:g} s that this service allows."
+    advises = "Ask for less, or leave it out; the operator may raise limits.{clock}."
+
+
 class BodyTooLarge(UserError):
     code = "body_too_large"
     says = "The request body is larger than {limit_bytes} bytes."

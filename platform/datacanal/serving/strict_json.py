@@ -21,11 +21,34 @@ M = TypeVar("M", bound=BaseModel)
 
 def parse_document(model: type[M], body: bytes) -> M:
     """The body as a document. Raises `BadRequest` for JSON that is not sound, `BadField` naming a field that is not."""
-    loads_strictly(body)
+    value = loads_strictly(body)
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
-        raise field_error(error) from None
+        if not _made_integers(value, error):
+            raise field_error(error) from None
+    return parse_document(model, json.dumps(value).encode())
+
+
+def _made_integers(value: Any, error: ValidationError) -> bool:
+    """Write 5.0 as 5 where an integer belongs, for in JSON they are the same; whether anything was rewritten."""
+    made = False
+    for item in error.errors(include_url=False, include_context=False):
+        if item["type"] == "int_type" and isinstance(item["input"], float) and item["input"].is_integer():
+            made = _replaced(value, list(item["loc"]), int(item["input"])) or made
+    return made
+
+
+def _replaced(value: Any, path: list[Any], number: int) -> bool:
+    """Put the number where the path leads; names of union members, which are no keys, are passed over."""
+    *way, last = path
+    for key in way:
+        if (isinstance(value, dict) and key in value) or (isinstance(value, list) and isinstance(key, int)):
+            value = value[key]
+    fits = isinstance(value, dict | list) and (last in value if isinstance(value, dict) else isinstance(last, int))
+    if fits:
+        value[last] = number
+    return fits
 
 
 def loads_strictly(body: bytes) -> Any:

@@ -68,6 +68,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         schemas.setdefault(name, schema)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for schema in list(schemas.values()):
+        _require_tags(schema, schemas)
     for operation in (operation for path in made["paths"].values() for operation in path.values()):
         _drop_default_422(operation)
     return made
@@ -78,3 +80,19 @@ def _drop_default_422(operation: dict[str, Any]) -> None:
     given = operation["responses"].get("422", {}).get("content", {})
     if "application/json" in given:
         del operation["responses"]["422"]
+
+
+def _require_tags(schema: Any, schemas: dict[str, Any]) -> None:
+    """A union is told apart by a field that must be there, although it has only one value and so a default."""
+    if isinstance(schema, list):
+        for item in schema:
+            _require_tags(item, schemas)
+    elif isinstance(schema, dict):
+        # The document's discriminators know only texts, and ours is a truth value too; the constants say the same.
+        tag = schema.pop("discriminator", {}) if isinstance(schema.get("discriminator"), dict) else {}
+        for reference in tag.get("mapping", {}).values() if "propertyName" in tag else ():
+            required = schemas[reference.rpartition("/")[2]].setdefault("required", [])
+            if tag["propertyName"] not in required:
+                required.append(tag["propertyName"])
+        for item in list(schema.values()):
+            _require_tags(item, schemas)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from datacanal.control.jobs import ResultPlace
 from datacanal.control.plane import Plane
 from datacanal.control.uploads import Head, RelayBroken, Upload
 from datacanal.domain.access import Action, Principal
-from datacanal.domain.errors import BadField, NotAcceptable, RangeNotSatisfiable
+from datacanal.domain.errors import NotAcceptable, RangeNotSatisfiable
 from datacanal.protocol.public import ResultFormat
 
 MEDIA_TYPES: Mapping[str, str] = {
@@ -27,15 +26,15 @@ MEDIA_TYPES: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
 }
-_RANGE = re.compile(r"^bytes=(\d{1,18})-$")
+_RANGE = r"^(bytes=[0-9]{1,18}-)?$"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """From which byte on; `if_range` is the entity tag that the earlier bytes had."""
+    """From which byte on; `if_range` is the entity tag that the earlier bytes had, empty where none was named."""
 
     offset: int
-    if_range: str | None
+    if_range: str
 
 
 def result_routes(plane: Plane, permitted: Guard) -> APIRouter:
@@ -55,27 +54,18 @@ def result_routes(plane: Plane, permitted: Guard) -> APIRouter:
     async def result(
         job: str,
         result_format: Annotated[ResultFormat, Query(alias="format")] = "arrow",
-        byte_range: Annotated[str | None, Header(alias="Range", description="bytes=N-")] = None,
-        if_range: Annotated[str | None, Header(alias="If-Range")] = None,
+        byte_range: Annotated[str, Header(alias="Range", pattern=_RANGE, description="bytes=N-")] = "",
+        if_range: Annotated[str, Header(alias="If-Range", description="the ETag of the earlier bytes")] = "",
         accept: Annotated[str, Header(alias="Accept", include_in_schema=False)] = "*/*",
         caller: Principal = fetching,
     ) -> Response:
         """The result in a format, as often as wanted until it expires. A break is visible; `Range` goes on from it."""
-        wanted = Wanted(_offset(byte_range), if_range)
+        wanted = Wanted(int(byte_range.removeprefix("bytes=").removesuffix("-") or 0), if_range)
         _check_accept(accept, MEDIA_TYPES[result_format])
         place = await plane.jobs.result(caller, job)
         return await _relayed(plane, place, result_format, wanted)
 
     return router
-
-
-def _offset(byte_range: str | None) -> int:
-    if byte_range is None:
-        return 0
-    match = _RANGE.match(byte_range.strip())
-    if match is None:
-        raise BadField(field="Range", reason="only bytes=N- is understood here")
-    return int(match[1])
 
 
 def _check_accept(accept: str, produced: str) -> None:
@@ -94,8 +84,8 @@ async def _relayed(plane: Plane, place: ResultPlace, result_format: str, wanted:
         )
         head = await upload.head()
         tag = f'"{head.digest}"'
-        if wanted.offset and wanted.if_range is not None and wanted.if_range != tag:
-            return await _relayed(plane, place, result_format, Wanted(0, None))
+        if wanted.offset and wanted.if_range not in ("", tag):
+            return await _relayed(plane, place, result_format, Wanted(0, ""))
         if wanted.offset and wanted.offset >= head.length:
             raise RangeNotSatisfiable(range=f"bytes={wanted.offset}-", length_bytes=head.length)
         return RelayedResult(upload, head, MEDIA_TYPES[result_format], stack.pop_all())
