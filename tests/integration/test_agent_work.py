@@ -62,7 +62,11 @@ class Town:
         self.pools: dict[str, InProcessPool] = {}
 
     async def open(
-        self, site: str, pool: Callable[[list[Path], Path], InProcessPool] = InProcessPool, policy: Policy = PUBLIC
+        self,
+        site: str,
+        pool: Callable[[list[Path], Path], InProcessPool] = InProcessPool,
+        policy: Policy = PUBLIC,
+        control_url: str | None = None,
     ) -> None:
         """Start the site's agent; returns when its datasets are in the catalogue."""
         lake = self.folder / LAKES[site]
@@ -70,7 +74,7 @@ class Town:
         self.pools[site] = pool([lake], places.scratch)
         setup = SiteSetup(
             name=site,
-            control_url=self.control.url,
+            control_url=control_url or self.control.url,
             lakes=(Lake(LAKES[site], lake, policy),),
             places=places,
             token=lambda: (self.folder / "control" / "sites" / site / "token").read_text().strip(),
@@ -121,6 +125,45 @@ class Town:
         records = list(EgressBook(engine).records())
         engine.dispose()
         return records
+
+
+class Line:
+    """A line to the control plane that stays where it is while the control plane behind it comes and goes."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self.url = "http://{}:{}".format(*server.sockets[0].getsockname())
+        self.behind: str | None = None
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        streams = [writer]
+        try:
+            if self.behind is not None:
+                host, port = self.behind.removeprefix("http://").split(":")
+                far_reader, far_writer = await asyncio.open_connection(host, int(port))
+                streams.append(far_writer)
+                await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        except OSError:
+            pass
+        for stream in streams:
+            stream.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(65536):
+        writer.write(chunk)
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def line() -> AsyncIterator[Line]:
+    ends: list[Line] = []
+    server = await asyncio.start_server(lambda reader, writer: ends[0].carry(reader, writer), "127.0.0.1", 0)
+    ends.append(Line(server))
+    try:
+        yield ends[0]
+    finally:
+        server.close()
 
 
 @asynccontextmanager
@@ -311,6 +354,35 @@ def test_an_agent_that_comes_back_takes_its_job_up_again(tmp_path: Path) -> None
         assert (await town.ended(job))["state"] == "succeeded"
 
     play(tmp_path, story)
+
+
+def test_a_job_survives_the_control_plane_s_restart(tmp_path: Path) -> None:
+    write(tmp_path, "transactions/payments/1.parquet", "SELECT range id FROM range(1000)")
+    home = tmp_path / "control"
+    home.mkdir()
+
+    async def main() -> None:
+        async with line() as wire:
+            async with control_house(home, compiler=OneAtATime()) as first:
+                wire.behind = first.url
+                town = Town(tmp_path, first, await first.admin())
+                await town.open("core", PoolThatHangs, control_url=wire.url)
+                job = await town.submit("SELECT count(*) AS n FROM transactions.payments")
+                pool = town.pools["core"]
+                assert isinstance(pool, PoolThatHangs)
+                await pool.hangs.wait()
+            wire.behind = None
+            pool.let_go.set()
+            async with control_house(home, compiler=OneAtATime()) as second:
+                wire.behind = second.url
+                town.admin = await second.admin()
+                assert (await town.ended(job))["state"] == "succeeded"
+                answer = await town.result(job)
+                assert pa.ipc.open_stream(answer.content).read_all().to_pylist() == [{"n": 1000}]
+                assert len(pool.ran) == 1
+                await town.close("core")
+
+    asyncio.run(main())
 
 
 def test_a_corrupt_dataset_is_refused_by_name_and_the_other_answers(tmp_path: Path) -> None:

@@ -73,9 +73,11 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
         readers = (LakeReader(), LakeReader())
         for reader in readers:
             closing.callback(reader.close)
-        _log.info("site_ready", site=setup.name, exchange=address_of(listening))
         stores = _Stores(CatalogueStore(engine), work, EgressBook(engine))
-        yield Agent(_parts(setup, f"http://{address_of(listening)}", keys, client, stores, readers))
+        agent = Agent(_parts(setup, f"http://{address_of(listening)}", keys, client, stores, readers))
+        _log.info("site_ready", site=setup.name, exchange=address_of(listening))
+        closing.callback(_log.info, "site_stopping", site=setup.name)
+        yield agent
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,11 @@ def serve_site(configuration: Configuration, name: str) -> None:
     Raises `BadPolicy`, `NotAvailable`, `LakeUnreadable`, `AlreadyRunning` or `PortInUse` before anything is started,
     and `Unauthenticated` where no token is found within 30 s.
     """
-    configure_logs(f"site {name}")
     site = configuration.site(name)
     lakes = open_lakes(site)
     places = Places(configuration.site_home(name))
     places.ensure()
+    configure_logs(f"site {name}")
     with _only_one(places.home):
         asyncio.run(_serve(configuration, site, lakes, places))
 
