@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from datacanal.cli import importing
 from datacanal.cli.session import AsJson, connect, print_json, print_table
 from datacanal.cli.text import bytes_text, visible
 from datacanal.domain.errors import NotFound
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     dataset.command("list")(list_datasets)
     dataset.command("show")(show_dataset)
     dataset.command("refresh")(refresh_dataset)
+    importing.add_to(dataset)
 
 
 def _group(app: typer.Typer, name: str, text: str) -> typer.Typer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +11,9 @@ import typer
 
 from datacanal.cli.init import Layout, make_directory
 from datacanal.cli.up import run_up
-from datacanal.configuration import Configuration, load_configuration
-from datacanal.domain.errors import LakeUnreadable, NotAvailable
+from datacanal.configuration import load_configuration
+from datacanal.domain.errors import BadConfiguration, LakeUnreadable, NotAvailable
+from datacanal.logs import configure_logs
 
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 _DEFAULT = Path("datacanal.toml")
@@ -40,21 +43,14 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
 def check(config: Config = _DEFAULT) -> None:
     """Validate the configuration, the policies and the lakes' places without starting anything."""
     configuration = load_configuration(config)
-    check_policies(configuration)
-    lakes = [lake.name for site in configuration.sites for lake in site.lakes]
-    print(f"{config}: valid ({len(configuration.sites)} sites; lakes: {', '.join(lakes) or 'none'})")
-
-
-def check_policies(configuration: Configuration) -> None:
-    """Raise what is wrong with the first bad policy or lake."""
-    # Only this command reads policies in the command's own process; the import is not paid by the others.
-    from datacanal.site.policy import load_policy
+    # Each process loads only the part that it is or asks: the import is not paid by the other commands.
+    from datacanal.site.service import check_site
 
     for site in configuration.sites:
-        for lake in site.lakes:
-            load_policy(lake.policy)
-            if not lake.path.is_dir():
-                raise LakeUnreadable(lake=lake.name, url=lake.url, reason="it is not an existing directory")
+        with _refusing_lakes():
+            check_site(configuration, site.name)
+    lakes = [lake.name for site in configuration.sites for lake in site.lakes]
+    print(f"{config}: valid ({len(configuration.sites)} sites; lakes: {', '.join(lakes) or 'none'})")
 
 
 def up(config: Config = _DEFAULT) -> None:
@@ -66,9 +62,10 @@ def up(config: Config = _DEFAULT) -> None:
 def serve_control(config: Config = _DEFAULT) -> None:
     """Run the control plane."""
     configuration = load_configuration(config)
-    # Each process loads only the part that it is: the agent's libraries do not belong into the control plane.
+    # As above.
     from datacanal.control.service import serve_control as serve
 
+    configure_logs("control")
     serve(configuration)
 
 
@@ -78,10 +75,20 @@ def serve_site(
     """Run the agent and the worker pool of one site."""
     configuration = load_configuration(config)
     configuration.site(name)
-    # Each process loads only the part that it is, as above.
+    # As above.
     from datacanal.site.service import serve_site as serve
 
-    serve(configuration, name)
+    with _refusing_lakes():
+        serve(configuration, name)
+
+
+@contextmanager
+def _refusing_lakes() -> Iterator[None]:
+    """A lake that cannot be read at the start is a wrong configuration; trying the same again would not help."""
+    try:
+        yield
+    except LakeUnreadable as error:
+        raise BadConfiguration(file="configuration", key="sites.lakes.url", reason=error.detail) from None
 
 
 def serve_gateway(config: Config = _DEFAULT) -> None:

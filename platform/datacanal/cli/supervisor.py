@@ -1,8 +1,8 @@
 """The children of `datacanal up`: started, started again when they die, stopped together.
 
 A child that ends with the exit code of wrong usage has refused its configuration. During the first start that stops
-everything, with the child's own words as the cause; later, when it worked before, only if it goes on refusing.
-Everything else that ends is started again after a growing pause.
+everything, with the child's own words as the cause. Later, when all of it has worked before, one part is no reason to
+stop the others: whatever ends is started again after a growing pause.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from datacanal.cli.exits import DONE, WRONG_USAGE
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 3.0
 _SETTLED_S = 30.0
-_REFUSALS_BORNE = 5
 _TERM_S = 7.0
 _LARGEST_LOG_BYTES = 20 * 2**20
 _LINES_SHOWN = 12
@@ -71,7 +70,6 @@ class Child:
 
     def __init__(self, part: Part, spawn: Spawn, clock: Callable[[], float]) -> None:
         self.part = part
-        self.refusals = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._spawn = spawn
         self._clock = clock
@@ -94,7 +92,7 @@ class Child:
     def pause_s(self) -> float:
         """How long to wait before the next start: longer after each quick death."""
         if self._clock() - self._started_at > _SETTLED_S:
-            self._pause_s, self.refusals = _FIRST_PAUSE_S, 0
+            self._pause_s = _FIRST_PAUSE_S
         pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, _LONGEST_PAUSE_S)
         return pause_s
 
@@ -123,7 +121,10 @@ class Child:
 
 
 class Supervisor:
-    """Runs parts until it is asked to stop. `tell` gets one line for people at a time."""
+    """Runs parts until it is asked to stop; whoever has not ended `patience_s` after that is killed.
+
+    `tell` gets one message for people at a time.
+    """
 
     def __init__(
         self,
@@ -132,7 +133,9 @@ class Supervisor:
         *,
         spawn: Spawn = lifeline.spawn,
         clock: Callable[[], float] = time.monotonic,
+        patience_s: float = _TERM_S,
     ) -> None:
+        self._patience_s = patience_s
         self._children = {part.name: Child(part, spawn, clock) for part in parts}
         self._tell = tell
         self._clock = clock
@@ -149,7 +152,7 @@ class Supervisor:
             self._signal_all(signal.SIGKILL)
 
     def report_ready(self) -> None:
-        """Tell that everything works; from now on a part that refuses to start is borne for a while."""
+        """Tell that everything works; from now on a part that refuses to start is tried again too."""
         self._events.put(Ready())
 
     def run(self, on_ready: Callable[[], None]) -> int:
@@ -177,11 +180,9 @@ class Supervisor:
 
     def _is_given_up(self, child: Child, code: int) -> bool:
         name = child.part.name
-        if code == WRONG_USAGE:
-            child.refusals += 1
-            if not self._is_ready or child.refusals >= _REFUSALS_BORNE:
-                self._tell(f"{name} does not start:\n{child.said()}")
-                return True
+        if code == WRONG_USAGE and not self._is_ready:
+            self._tell(f"{name} does not start:\n{child.said()}")
+            return True
         pause_s = child.pause_s()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         self._tell(f"{name} {how}; it is started again (its log: {child.part.log})")
@@ -192,7 +193,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Sites first, so that they can still say goodbye to the control plane; whoever stays is killed."""
-        ends_at = self._clock() + _TERM_S
+        ends_at = self._clock() + (self._patience_s if self._stops_asked < 2 else 0)
         for child in reversed(self._children.values()):
             child.signal(signal.SIGTERM)
         for child in self._children.values():

@@ -17,7 +17,7 @@ import httpx
 from datacanal.cli.supervisor import Part, Supervisor
 from datacanal.configuration import Configuration
 from datacanal.domain.errors import AlreadyRunning, FileNotWritable
-from datacanal.protocol.public import Health
+from datacanal.protocol.public import SiteList
 
 _LOOK_S = 0.1
 _SLOW_S = 15.0
@@ -30,7 +30,7 @@ def run_up(configuration: Configuration, on_ready: Callable[[], None]) -> int:
     """
     with one_instance(configuration.home):
         supervisor = Supervisor(parts_of(configuration), tell)
-        watcher = threading.Thread(target=_watch_health, args=(configuration, supervisor), name="health", daemon=True)
+        watcher = threading.Thread(target=_watch_parts, args=(configuration, supervisor), name="readiness", daemon=True)
         with _stopped_by_signals(supervisor):
             watcher.start()
             return supervisor.run(on_ready)
@@ -80,7 +80,7 @@ def _stopped_by_signals(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _watch_health(configuration: Configuration, supervisor: Supervisor) -> None:
+def _watch_parts(configuration: Configuration, supervisor: Supervisor) -> None:
     """Report once when the control plane and all sites are there; say what is missing when that takes long."""
     slow_at = time.monotonic() + _SLOW_S
     with httpx.Client(base_url=configuration.control_url, timeout=5.0, trust_env=False) as http:
@@ -93,9 +93,11 @@ def _watch_health(configuration: Configuration, supervisor: Supervisor) -> None:
 
 
 def _missing_parts(http: httpx.Client, configuration: Configuration) -> list[str]:
+    """What is not there yet. Asked with this state's own token, as another service may hold the address."""
     try:
-        health = Health.model_validate_json(http.get("/v1/health").content)
-    except (httpx.HTTPError, ValueError):
+        token = (configuration.home / "admin.token").read_text(encoding="utf-8").strip()
+        answer = http.get("/v1/sites", headers={"Authorization": f"Bearer {token}"})
+        connected = {site.name for site in SiteList.model_validate_json(answer.content).sites if site.connected}
+    except (httpx.HTTPError, ValueError, OSError):
         return ["the control plane"]
-    missing = [f"site {site.name}" for site in configuration.sites if not health.sites.get(site.name)]
-    return missing if health.status == "ready" else [*missing, "the control plane"]
+    return [f"site {site.name}" for site in configuration.sites if site.name not in connected]

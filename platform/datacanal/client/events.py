@@ -10,8 +10,6 @@ from datacanal.client.connection import Connection, Patience
 from datacanal.domain.errors import RemoteError
 from datacanal.protocol.public import Event
 
-FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
-
 
 def follow_events(connection: Connection, job: str, after: int = 0) -> Iterator[Event]:
     """The job's events from `after` on, each once, up to the job's end."""

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from datacanal.client.connection import Clock, Connection
 from datacanal.client.download import write_result
-from datacanal.client.events import FINAL_STATES, follow_events
+from datacanal.client.events import follow_events
 from datacanal.client.notebook import job_html
 from datacanal.client.result import ResultReader, ResultStream, read_table
 from datacanal.domain.errors import JobCancelled
+from datacanal.domain.job import ENDED_JOBS
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.problem import error_of
 from datacanal.protocol.public import Event, JobLogs, JobStats, JobView, ResultFormat
@@ -59,7 +60,7 @@ class Job:
     @property
     def is_finished(self) -> bool:
         """Whether the state, as last seen, is a final one."""
-        return self.state in FINAL_STATES
+        return self.state in ENDED_JOBS
 
     def refresh(self, wait_s: float = 0.0) -> JobView:
         """Look again; with `wait_s` the service answers when the job has ended, at the latest after that time."""

@@ -1,0 +1,42 @@
+"""The demonstration ends well, and the commands that it prints work as they stand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+WITHIN_S = 90
+
+
+def demo(directory: Path) -> str:
+    """A small demonstration, to its end; gives what it printed."""
+    arguments = [sys.executable, "-m", "datacanal.cli", "demo", "--scale", "0.02", "--dir", str(directory)]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_demonstration_ends_well_and_its_commands_work(tmp_path: Path) -> None:
+    out = demo(tmp_path)
+    assert "moved between the sites" in out
+    commands = [line.strip() for line in out.splitlines() if line.startswith("  ") and "datacanal " in line]
+    assert len(commands) == 3
+    service = subprocess.Popen(["/bin/sh", "-c", f"exec {commands[0]}"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert service.stdout is not None
+        assert service.stdout.readline().startswith("ready: ")
+        for command in commands[1:]:
+            done = subprocess.run(
+                ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=WITHIN_S, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            assert "web_partner" in done.stdout or "loan_payments" in done.stdout
+    finally:
+        service.terminate()
+        service.communicate(timeout=WITHIN_S)
+
+
+def test_a_second_demonstration_finds_the_lakes_of_the_first(tmp_path: Path) -> None:
+    assert "made in" in demo(tmp_path)
+    assert "found as they were made before" in demo(tmp_path)

@@ -1,0 +1,59 @@
+"""What `datacanal init` makes is valid as it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datacanal.cli.demo.service import free_layout
+from datacanal.cli.init import Layout, make_directory
+from datacanal.cli.main import run
+from datacanal.cli.up import one_instance, parts_of
+from datacanal.configuration import load_configuration
+from datacanal.domain.errors import AlreadyRunning, BadField
+
+
+def test_a_new_directory_is_valid_and_has_two_sites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(tmp_path / "mine")]) == 0
+    assert run(["check", "--config", str(tmp_path / "mine" / "datacanal.toml")]) == 0
+    assert "2 sites; lakes: transactions, users" in capsys.readouterr().out
+
+
+def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(BadField):
+        make_directory(tmp_path, Layout())
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_each_part_is_one_child_with_a_log_of_its_own(tmp_path: Path) -> None:
+    parts = parts_of(load_configuration(make_directory(tmp_path, free_layout())))
+    assert [list(part.arguments[:3]) for part in parts] == [
+        ["serve", "control", "--config"],
+        ["serve", "site", "core"],
+        ["serve", "site", "people"],
+    ]
+    assert len({part.log for part in parts}) == 3
+
+
+def test_two_instances_on_one_state_exclude_each_other(tmp_path: Path) -> None:
+    with one_instance(tmp_path), pytest.raises(AlreadyRunning), one_instance(tmp_path):
+        pass
+    with one_instance(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("users.policy.toml", ""),
+        ("users.policy.toml", 'default_class = "secret"'),
+        ("datacanal.toml", "nonsense = 1"),
+        ("datacanal.toml", "[["),
+    ],
+)
+def test_check_refuses_what_would_not_start(tmp_path: Path, file: str, text: str) -> None:
+    make_directory(tmp_path, Layout())
+    (tmp_path / file).write_text(text)
+    assert run(["check", "--config", str(tmp_path / "datacanal.toml")]) == 2
