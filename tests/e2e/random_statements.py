@@ -1,29 +1,26 @@
-"""Random statements through the planner and the interpreter of plans, beside one DuckDB over all the data."""
+"""Random statements through the planner and the interpreter of plans, or a service, beside one DuckDB over all."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
+from tests.e2e.outcomes import NOW, Outcome, Run, ServiceBench, difference, failed
 
 from datacanal.domain.errors import DatacanalError
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.protocol.catalogue import ColumnStatistics, DatasetColumn
-from datacanal.testing.comparator import ResultsDiffer, assert_same
 from datacanal.testing.interpreter import Interpreter
 from datacanal.testing.oracle import Answer, Oracle
 from datacanal.testing.sample import TABLES, write_sample_lakes
 from datacanal.testing.shrink import shrink
 from datacanal.testing.statements import Statement, statement_of
 
-NOW = "2024-05-06T07:08:09.101112+00:00"
 SITES = {"transactions": "core", "users": "crm"}
 SEED = "DATACANAL_SEED"
 SHOWN = 3
@@ -32,41 +29,6 @@ SHOWN = 3
 def base_seed(default: int = 0) -> int:
     """Where the seeds of a run begin: DATACANAL_SEED replays one."""
     return int(os.environ.get(SEED, default))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A result with its DuckDB types, or the failure instead."""
-
-    names: list[str]
-    types: list[str]
-    table: pa.Table | None
-    failure: str = ""
-
-
-Run = Callable[[str, Mapping[str, Any]], Outcome]
-
-
-def failed(error: Exception) -> Outcome:
-    """The outcome of what failed so."""
-    return Outcome([], [], None, f"{type(error).__name__}: {error}")
-
-
-def difference(ours: Outcome, theirs: Outcome, ordered_by: tuple[int, ...] = ()) -> str | None:
-    """How the two are not the same, or None where they are."""
-    if ours.table is None or theirs.table is None:
-        if (ours.table is None) == (theirs.table is None):
-            return None
-        return f"ours: {ours.failure or 'a result'}\noracle: {theirs.failure or 'a result'}"
-    if (ours.names, ours.types) != (theirs.names, theirs.types):
-        return f"columns {list(zip(ours.names, ours.types, strict=True))}\n" + (
-            f"expected {list(zip(theirs.names, theirs.types, strict=True))}"
-        )
-    try:
-        assert_same(ours.table, theirs.table, ordered_by)
-    except ResultsDiffer as error:
-        return str(error)
-    return None
 
 
 class Bench:
@@ -149,6 +111,13 @@ def complaint(seed: int, statement: Statement, ours: Run, oracle: Run) -> str | 
         f"seed {seed} ({SEED}={seed} replays it)\n{statement.sql}\nparameters {statement.params}\n{found}\n"
         f"shrunk to\n{smaller}\n{differs(smaller)}\n"
     )
+
+
+def service_complaint(bench: ServiceBench, seed: int) -> str | None:
+    """What is wrong with the service's answer to the statement of this seed, or None."""
+    statement = statement_of(seed)
+    found = bench.complaint(statement.sql, statement.params, statement.ordered_by)
+    return None if found is None else f"seed {seed}\n{statement.sql}\nparameters {statement.params}\n{found}\n"
 
 
 def check(seeds: range, complain: Callable[[int], str | None]) -> None:

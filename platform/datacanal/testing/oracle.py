@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,22 @@ class Oracle:
         relation = self._connection.sql(sql, params=dict(params) if params else None)
         return Answer(table=relation.to_arrow_table(), types=[str(kind) for kind in relation.types])
 
+    def restored(self, table: pa.Table, types: Sequence[str]) -> pa.Table:
+        """A fetched table with each column cast back from its public type, in lossless Arrow types.
+
+        A UNION, which arrives as a struct, stays what it is.
+        """
+        plain = table.rename_columns([f"x{number}" for number in range(table.num_columns)])
+        casts = ", ".join(_cast(f"x{number}", kind) for number, kind in enumerate(types))
+        if not casts:
+            return table
+        self._connection.register("restored", plain)
+        try:
+            found = self._connection.sql(f"SELECT {casts} FROM restored").to_arrow_table()
+        finally:
+            self._connection.unregister("restored")
+        return found.rename_columns(table.column_names)
+
     def interrupt(self) -> None:
         """Ask a statement that runs in another thread to end."""
         with suppress(duckdb.Error):
@@ -73,6 +89,10 @@ class Oracle:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _cast(column: str, kind: str) -> str:
+    return column if kind.startswith("UNION") else f"CAST({column} AS {kind}) AS {column}"
 
 
 def _reader(files: list[str]) -> str:

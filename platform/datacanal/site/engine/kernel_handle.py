@@ -22,6 +22,8 @@ from datacanal.site.engine.work import KernelSettings, Work
 
 _OUTCOME: TypeAdapter[TaskDone | TaskFailed] = TypeAdapter(TaskOutcome)
 _MODULE = "datacanal.site.engine.kernel_process"
+# Arrow's own allocator takes a gigabyte of addresses at its first use, which the kernel's memory limit would count.
+_ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 class KernelHandle:
@@ -30,7 +32,13 @@ class KernelHandle:
     def __init__(self, settings: KernelSettings) -> None:
         self._settings = settings
         self._killed = threading.Event()
-        self._process = spawn(_MODULE, [settings.model_dump_json()], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = spawn(
+            _MODULE,
+            [settings.model_dump_json()],
+            environment={**os.environ, **_ALLOCATOR},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self._ready = False
 
     @property

@@ -29,11 +29,11 @@ def main(arguments: list[str]) -> None:
     _limit_process()
     kernel = Kernel(settings)
     pa.ipc.IpcWriteOptions(compression="zstd")  # loads what the first task would otherwise wait for
-    idle_bytes = _data_bytes()
     write_frame(outcomes, b"{}")
     while (frame := read_frame(sys.stdin.buffer)) is not None:
         work = Work.model_validate_json(frame)
-        _limit_memory(idle_bytes + work.memory_bytes + SLACK_BYTES)
+        # Counted anew each time: allocators keep the addresses of what an earlier, larger task used.
+        _limit_memory(_data_bytes() + work.memory_bytes + SLACK_BYTES)
         write_frame(outcomes, kernel.run(work).model_dump_json().encode())
         kernel.renew()
 
