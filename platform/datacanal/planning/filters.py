@@ -44,7 +44,9 @@ def read_filters(binder: Binder, groups: Sequence[Sequence[str]]) -> list[list[E
 
 
 def key(expression: Expression) -> str:
-    """Equal for expressions that mean the same."""
+    """Equal for expressions that mean the same, in whatever order AND and OR list their parts."""
+    if expression.get("class") == "CONJUNCTION":
+        return f"{expression['type']}({', '.join(sorted(map(key, expression['children'])))})"
     return json.dumps(canonical(expression), sort_keys=True)
 
 

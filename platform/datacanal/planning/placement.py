@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from datacanal.planning.shipments import Shipment
+from datacanal.planning.shipments import Proposal
 from datacanal.protocol.plan import Alternative, Meeting
 
 
-def choose_meeting(shipments: Sequence[Shipment]) -> Meeting:
+def choose_meeting(proposals: Sequence[Proposal]) -> Meeting:
     """The cheapest of the sites that hold a dataset of the statement, with what the others would have cost.
 
     Equal costs go to the site that reads more, then to the first name, so that the same statement gives the same plan.
     """
-    sites = sorted({shipment.occurrence.dataset.site for shipment in shipments})
-    costs = {site: moved_bytes(shipments, site) for site in sites}
-    reads = {site: _read_bytes(shipments, site) for site in sites}
+    sites = sorted({proposal.occurrence.dataset.site for proposal in proposals})
+    costs = {site: moved_bytes(proposals, site) for site in sites}
+    reads = {site: _read_bytes(proposals, site) for site in sites}
     ordered = sorted(sites, key=lambda site: (costs[site], -reads[site], site))
     best = ordered[0]
     return Meeting(
@@ -40,14 +40,14 @@ def anywhere_meeting(site: str, others: Iterable[str]) -> Meeting:
     return Meeting(site=site, bytes=0, reason="the statement reads no dataset", alternatives=alternatives)
 
 
-def moved_bytes(shipments: Sequence[Shipment], site: str) -> int:
+def moved_bytes(proposals: Sequence[Proposal], site: str) -> int:
     """Estimated wire bytes if everything met at the site. What two occurrences need alike moves once."""
-    moving = {s.identity: s.estimate.bytes for s in shipments if s.occurrence.dataset.site != site}
+    moving = {p.identity: p.estimate.bytes for p in proposals if p.occurrence.dataset.site != site}
     return sum(moving.values())
 
 
-def _read_bytes(shipments: Sequence[Shipment], site: str) -> int:
-    return sum(s.estimate.scanned_bytes for s in shipments if s.occurrence.dataset.site == site)
+def _read_bytes(proposals: Sequence[Proposal], site: str) -> int:
+    return sum(p.estimate.scanned_bytes for p in proposals if p.occurrence.dataset.site == site)
 
 
 def _reason(best: str, ordered: Sequence[str], costs: dict[str, int]) -> str:

@@ -1,7 +1,12 @@
-"""What each occurrence would put on the wire if it had to move: columns, a proved condition, and the scan's SQL."""
+"""What each occurrence would put on the wire if it had to move, and the scans of those that do.
+
+Proposals are cheap: columns and a condition from the statement's plan, with estimates. Only what really moves is
+settled: its condition is proved and its SQL written.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,48 +20,70 @@ from datacanal.planning.scans import Demand, read_demands
 from datacanal.planning.text import check_text
 from datacanal.protocol.plan import Estimate
 
+_Conjuncts = tuple[Expression, ...]
+
 
 @dataclass(frozen=True)
-class Shipment:
+class Proposal:
     """An occurrence as it would travel; without columns only its count does.
 
-    `unfiltered` and `whole` say what leaving the filter, or also unneeded columns, would cost.
+    `alternatives` are the conjuncts of each of its scans, in base names: a row travels that fulfils one of them.
+    `condition` says the same in the dataset's own names. `unfiltered` and `whole` say what leaving the filter, or also
+    unneeded columns, would cost.
     """
 
     occurrence: Occurrence
     columns: tuple[int, ...]
-    condition: str
-    condition_key: str
-    sql: str
+    alternatives: tuple[_Conjuncts, ...]
+    condition: Expression | None
     estimate: Estimate
     unfiltered: Estimate
     whole: Estimate
 
     @property
     def identity(self) -> tuple[str, tuple[int, ...], str]:
-        """Equal for shipments that carry the same rows and columns."""
-        return (self.occurrence.dataset.qualified_name, self.columns, self.condition_key)
+        """Equal for proposals that carry the same rows and columns."""
+        condition = key(self.condition) if self.condition else ""
+        return (self.occurrence.dataset.qualified_name, self.columns, condition)
+
+    def without_filter(self) -> Proposal:
+        """The same with all rows."""
+        return dataclasses.replace(self, alternatives=(), condition=None, estimate=self.unfiltered)
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A condition not yet proved: alternatives of conjuncts, in base names, one for each scan of the occurrence."""
+class Shipment:
+    """A proposal settled: the scan's SQL, and its condition as text, empty where all rows travel."""
 
-    occurrence: Occurrence
-    alternatives: tuple[tuple[Expression, ...], ...]
+    proposal: Proposal
+    sql: str
+    condition: str
 
 
-def plan_shipments(
-    binder: Binder, occurrences: Sequence[Occurrence], demands: Mapping[str, Demand], prefix: str, now: str
-) -> list[Shipment]:
-    """One shipment for each occurrence, in their order."""
-    candidates = _candidates(binder, occurrences, demands, prefix)
-    proved = _proved(binder, candidates, prefix, now)
-    shipments = []
-    for occurrence in occurrences:
-        columns = demands[occurrence.name].columns(len(occurrence.dataset.columns))
-        shipments.append(_shipment(binder, occurrence, columns, proved.get(occurrence.name), prefix))
-    return shipments
+def propose(
+    binder: Binder, occurrences: Sequence[Occurrence], demands: Mapping[str, Demand], prefix: str
+) -> list[Proposal]:
+    """One proposal for each occurrence, in their order."""
+    alternatives = _alternatives(binder, occurrences, demands, prefix)
+    return [
+        _proposal(occurrence, demands[occurrence.name], alternatives.get(occurrence.name, ()), prefix)
+        for occurrence in occurrences
+    ]
+
+
+def settle(binder: Binder, proposals: Sequence[Proposal], prefix: str, now: str) -> list[Shipment]:
+    """Prove and write the scans. A condition that cannot be proved is left out: all rows travel then."""
+    written = [_written(binder, proposal) for proposal in proposals]
+    questions = [(each.proposal, part) for each in written for part in _to_prove(binder, each, prefix)]
+    shown = _shown_filters(binder, [(proposal.occurrence, sql) for proposal, (sql, _) in questions], prefix, now)
+    refuted = {
+        proposal.occurrence.name
+        for (proposal, (_, conjuncts)), filters in zip(questions, shown, strict=True)
+        if filters is None or set(map(key, filters)) != set(map(key, conjuncts))
+    }
+    return [
+        _plain(each.proposal.without_filter()) if each.proposal.occurrence.name in refuted else each for each in written
+    ]
 
 
 def bound_table(occurrence: Occurrence) -> BoundTable:
@@ -73,90 +100,37 @@ def _named_types(occurrence: Occurrence) -> list[NamedType]:
     return [NamedType(name=column.name, type=column.type) for column in occurrence.dataset.columns]
 
 
-def _candidates(
+def _alternatives(
     binder: Binder, occurrences: Sequence[Occurrence], demands: Mapping[str, Demand], prefix: str
-) -> list[_Candidate]:
-    filtered = [
-        occurrence
-        for occurrence in occurrences
-        if demands[occurrence.name].scans and all(scan.filters for scan in demands[occurrence.name].scans)
-    ]
-    groups = [scan.filters for occurrence in filtered for scan in demands[occurrence.name].scans]
-    read = iter(read_filters(binder, groups))
-    found = []
+) -> dict[str, tuple[_Conjuncts, ...]]:
+    """By occurrence the conjuncts that may go down, for each of its scans; none where a scan has no such conjunct."""
+    filtered = [o for o in occurrences if demands[o.name].scans and all(s.filters for s in demands[o.name].scans)]
+    read = iter(read_filters(binder, [scan.filters for o in filtered for scan in demands[o.name].scans]))
+    found = {}
     for occurrence in filtered:
         columns, own = _named_types(occurrence), column_prefix(prefix, occurrence.name)
-        alternatives: dict[str, tuple[Expression, ...]] = {}
+        alternatives: dict[str, _Conjuncts] = {}
         for _ in demands[occurrence.name].scans:
             pushable = tuple(e for e in next(read) or () if is_pushable(e, columns, own))
             alternatives["&".join(sorted(map(key, pushable)))] = pushable
         if "" not in alternatives:
-            found.append(_Candidate(occurrence, tuple(alternatives.values())))
+            found[occurrence.name] = tuple(alternatives.values())
     return found
 
 
-def _proved(
-    binder: Binder, candidates: Sequence[_Candidate], prefix: str, now: str
-) -> dict[str, tuple[tuple[Expression, ...], ...]]:
-    """The alternatives of those candidates for which each alternative, bound again, shows exactly itself."""
-    asked = [(candidate, alternative) for candidate in candidates for alternative in candidate.alternatives]
-    shown = _filters_again(binder, asked, prefix, now)
-    refuted = {
-        candidate.occurrence.name
-        for (candidate, alternative), filters in zip(asked, shown, strict=True)
-        if filters is None or set(map(key, filters)) != set(map(key, alternative))
-    }
-    return {c.occurrence.name: c.alternatives for c in candidates if c.occurrence.name not in refuted}
-
-
-def _filters_again(
-    binder: Binder, asked: Sequence[tuple[_Candidate, tuple[Expression, ...]]], prefix: str, now: str
-) -> list[list[Expression] | None]:
-    """The conjuncts that the plan of each alternative's own scan shows; `None` where it has no such plan."""
-    if not asked:
-        return []
-    texts: list[tuple[str, ...]] = []
-    for candidate, alternative in asked:
-        texts.append(_plan_filters(binder, candidate.occurrence, alternative, prefix, now))
-    return read_filters(binder, texts)
-
-
-def _plan_filters(
-    binder: Binder, occurrence: Occurrence, conjuncts: Sequence[Expression], prefix: str, now: str
-) -> tuple[str, ...]:
-    """Filter texts of the plan of a scan with these conjuncts alone; none where it does not bind to one scan."""
-    condition = _own(conjunction("AND", conjuncts), occurrence, prefix)
-    try:
-        sql = binder.print_checked(_scan_tree(occurrence, range(len(occurrence.dataset.columns)), condition))
-        request = BindRequest(
-            tables=[bound_table(occurrence)], questions=[Question(sql=sql, describe=False)], now=now, prefix=prefix
-        )
-        scans = read_demands(binder.bind(request)[0].plan, [occurrence.name], prefix)[occurrence.name].scans
-    except StatementError:
-        return ()
-    return scans[0].filters if len(scans) == 1 else ()
-
-
-def _shipment(
-    binder: Binder,
-    occurrence: Occurrence,
-    columns: Sequence[int],
-    alternatives: tuple[tuple[Expression, ...], ...] | None,
-    prefix: str,
-) -> Shipment:
+def _proposal(occurrence: Occurrence, demand: Demand, alternatives: tuple[_Conjuncts, ...], prefix: str) -> Proposal:
     dataset = occurrence.dataset
-    condition = text = None
+    columns = tuple(demand.columns(len(dataset.columns)))
+    condition = None
     if alternatives:
         either = conjunction("OR", [conjunction("AND", conjuncts) for conjuncts in alternatives])
         condition = _own(either, occurrence, prefix)
-        text = _checked_scan(binder, occurrence, columns, condition)
-    return Shipment(
+    return Proposal(
         occurrence=occurrence,
-        columns=tuple(columns),
-        condition=text.partition(" WHERE ")[2] if text else "",
-        condition_key=key(condition) if condition and text else "",
-        sql=text or _plain_scan(occurrence, columns),
-        estimate=scan_estimate(dataset, columns, condition if text else None),
+        columns=columns,
+        alternatives=alternatives,
+        condition=condition,
+        estimate=scan_estimate(dataset, columns, condition),
         unfiltered=scan_estimate(dataset, columns, None),
         whole=scan_estimate(dataset, range(len(dataset.columns)), None),
     )
@@ -167,19 +141,54 @@ def _own(expression: Expression, occurrence: Occurrence, prefix: str) -> Express
     return dict(renamed)
 
 
-def _checked_scan(binder: Binder, occurrence: Occurrence, columns: Sequence[int], condition: Expression) -> str | None:
+def _written(binder: Binder, proposal: Proposal) -> Shipment:
+    if proposal.condition is None:
+        return _plain(proposal)
     try:
-        text = binder.print_checked(_scan_tree(occurrence, columns, condition))
-        check_text(text)
+        sql = binder.print_checked(_scan_tree(proposal.occurrence, proposal.columns, proposal.condition))
+        check_text(sql)
     except StatementError:
-        return None
-    return text
+        return _plain(proposal.without_filter())
+    return Shipment(proposal, sql, sql.partition(" WHERE ")[2])
 
 
-def _plain_scan(occurrence: Occurrence, columns: Sequence[int]) -> str:
-    dataset = occurrence.dataset
-    wanted = ", ".join(identifier(dataset.columns[position].name) for position in columns) or "count(*) AS rows"
-    return f"SELECT {wanted} FROM {occurrence.name}.{identifier(dataset.lake)}.{identifier(dataset.name)}"  # noqa: S608  # quoted
+def _plain(proposal: Proposal) -> Shipment:
+    dataset = proposal.occurrence.dataset
+    wanted = ", ".join(identifier(dataset.columns[position].name) for position in proposal.columns)
+    table = f"{proposal.occurrence.name}.{identifier(dataset.lake)}.{identifier(dataset.name)}"
+    return Shipment(proposal, f"SELECT {wanted or 'count(*) AS rows'} FROM {table}", "")  # noqa: S608  # quoted
+
+
+def _to_prove(binder: Binder, shipment: Shipment, prefix: str) -> list[tuple[str, _Conjuncts]]:
+    """Scans to bind again, each with the conjuncts that its plan must show: one scan for each alternative."""
+    proposal = shipment.proposal
+    if len(proposal.alternatives) == 1:
+        return [(shipment.sql, proposal.alternatives[0])]
+    return [(_alone(binder, proposal, conjuncts, prefix), conjuncts) for conjuncts in proposal.alternatives]
+
+
+def _alone(binder: Binder, proposal: Proposal, conjuncts: _Conjuncts, prefix: str) -> str:
+    condition = _own(conjunction("AND", conjuncts), proposal.occurrence, prefix)
+    return binder.print_checked(_scan_tree(proposal.occurrence, proposal.columns, condition))
+
+
+def _shown_filters(
+    binder: Binder, asked: Sequence[tuple[Occurrence, str]], prefix: str, now: str
+) -> list[list[Expression] | None]:
+    """The conjuncts that the plan of each scan shows; `None` or nothing where it has no such plan."""
+    if not asked:
+        return []
+    return read_filters(binder, [_plan_filters(binder, occurrence, sql, prefix, now) for occurrence, sql in asked])
+
+
+def _plan_filters(binder: Binder, occurrence: Occurrence, sql: str, prefix: str, now: str) -> tuple[str, ...]:
+    question = Question(sql=sql, describe=False)
+    request = BindRequest(tables=[bound_table(occurrence)], questions=[question], now=now, prefix=prefix)
+    try:
+        demand = read_demands(binder.bind(request)[0].plan, [occurrence.name], prefix)[occurrence.name]
+    except StatementError:
+        return ()
+    return demand.scans[0].filters if len(demand.scans) == 1 else ()
 
 
 def _scan_tree(occurrence: Occurrence, columns: Sequence[int], condition: Expression) -> Tree:
