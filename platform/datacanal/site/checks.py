@@ -110,6 +110,8 @@ def _same(columns: Sequence[PlanColumn], planned: Sequence[PlanColumn]) -> bool:
 
 def _check_address(offer: Offer, site: Site) -> None:
     parts = urlsplit(offer.url)
-    if parts.scheme == "http" and parts.hostname in LOOPBACK:
-        return
-    raise _refused(site, f"the exchange of site {offer.site!r} is not on loopback", "Only one machine is built yet.")
+    if parts.path != f"/v1/transfers/{offer.output}" or parts.query:
+        raise _refused(site, f"the address of the output {offer.output} is none of an exchange", _MADE_WRONG)
+    if parts.scheme != "http" or parts.hostname not in LOOPBACK:
+        hint = "Exchanges beyond one machine are not built yet."
+        raise _refused(site, f"the exchange of site {offer.site!r} is not on loopback", hint)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import duckdb
 import structlog
@@ -59,7 +59,7 @@ class ResultDesk:
         self._work = work
         self._places = places
         self._clock = clock
-        self._making: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._making: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def upload(self, command: UploadCommand) -> None:
         """Send the result, or say why it cannot be sent. A broken upload is the control plane's to ask for again."""
@@ -92,7 +92,7 @@ class ResultDesk:
         columns = [PlanColumn.model_validate(column) for column in json.loads(result.columns)]
         if format_ == "arrow" and is_public_already(columns):
             return _Export(Path(result.path), result.bytes, result.digest)
-        async with self._making[result.id, format_]:
+        async with self._making.setdefault((result.id, format_), asyncio.Lock()):
             kept = await asyncio.to_thread(self._kept, result, format_)
             if kept is None:
                 kept = await self._made(result, columns, format_)

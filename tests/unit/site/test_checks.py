@@ -176,6 +176,13 @@ def test_an_offer_with_other_columns_is_refused() -> None:
     assert "columns of step scan" in refusal(lease(inputs=[offer().model_copy(update={"columns": COLUMNS})])).detail
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.1:80/x", "https://exchange.example/x", "file:///etc/passwd", "http:"])
-def test_an_exchange_beyond_loopback_is_refused(url: str) -> None:
-    assert "loopback" in refusal(lease(inputs=[offer().model_copy(update={"url": url})])).detail
+@pytest.mark.parametrize("place", ["http://10.0.0.1:80", "https://exchange.example", "ftp://127.0.0.1", "http:"])
+def test_an_exchange_beyond_loopback_is_refused(place: str) -> None:
+    far = offer().model_copy(update={"url": f"{place}/v1/transfers/out_1"})
+    assert "loopback" in refusal(lease(inputs=[far])).detail
+
+
+@pytest.mark.parametrize("path", ["/admin", "/v1/transfers/out_2", "/v1/transfers/out_1?x=1"])
+def test_an_address_that_is_not_the_output_s_is_refused(path: str) -> None:
+    other = offer().model_copy(update={"url": f"http://127.0.0.1:8411{path}"})
+    assert "none of an exchange" in refusal(lease(inputs=[other])).detail
