@@ -15,7 +15,7 @@ from datacanal.control.clock import Clock
 from datacanal.control.signals import QUEUE, job_end_signal, job_signal, site_signal
 from datacanal.control.store.jobs import job_of, problem_text, rows_of_plan, steps_of_plan, write_job
 from datacanal.control.store.models import AttemptRow, EffectRow, EventRow, JobRow, StepRow
-from datacanal.domain.errors import AttemptLost, Kind
+from datacanal.domain.errors import AttemptLost, Kind, OutputLost
 from datacanal.domain.job import (
     ENDED_JOBS,
     CancelNoted,
@@ -37,6 +37,8 @@ LEASE_S = 10.0
 HEARTBEAT_S = 3.0
 CANCEL_GRACE_S = 10.0
 RETRY_DELAY_S = 2.0
+# Another agent, or the same one again, may do it right now; anything else outside needs a moment to recover.
+_RETRIED_AT_ONCE = frozenset({AttemptLost.code, OutputLost.code})
 
 
 @dataclass
@@ -143,8 +145,8 @@ class Change:
         self.note(row, f"step_{after.state}", **data)
 
     def _offer(self, stored: StepRow, step: Step) -> None:
-        outside = step.error is not None and step.error.kind is Kind.EXTERNAL and step.error.code != AttemptLost.code
-        stored.retry_until = self.clock.monotonic() + RETRY_DELAY_S * step.attempt if outside else None
+        pauses = step.error is not None and step.error.kind is Kind.EXTERNAL and step.error.code not in _RETRIED_AT_ONCE
+        stored.retry_until = self.clock.monotonic() + RETRY_DELAY_S * step.attempt if pauses else None
         stored.output = None
         self.wakes.add(site_signal(step.site))
 
