@@ -44,6 +44,10 @@ class Kernel:
             problem = problem_of(failure_of(error, work.memory_bytes))
             return TaskFailed(problem=problem, elapsed_ms=_elapsed_ms(started), said=words_of(error.__cause__ or error))
 
+    def interrupt(self) -> None:
+        """Ask the statement under way to end. DuckDB listens only between its own steps; a process can be killed."""
+        self._connection.interrupt()
+
     def close(self) -> None:
         """Close the connection; the kernel is of no use afterwards."""
         self._connection.close()

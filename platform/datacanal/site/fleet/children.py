@@ -68,6 +68,7 @@ class Child:
         await asyncio.to_thread(self._process.wait)
         for transport in self._transports:
             transport.close()
+        await asyncio.sleep(0)  # transports close their pipes in the loop's next turn
         self._gone.set()
 
     async def _reader(self, pipe: IO[bytes] | None) -> asyncio.StreamReader:
