@@ -6,6 +6,7 @@ A full pipe stops the agent, a client who leaves ends the upload, and an upload 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +33,45 @@ class Head:
     digest: str
 
 
+class Pipe:
+    """A few chunks between one writer and one reader; the writer waits while it is full."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._moved = asyncio.Event()
+        self._ended = False
+        self._abandoned = False
+
+    async def put(self, chunk: bytes) -> bool:
+        """Hand a chunk over; False when nobody reads any more."""
+        while len(self._chunks) >= _CHUNKS_IN_THE_PIPE and not self._abandoned:
+            await self._next_move()
+        self._chunks.append(chunk)
+        self._moved.set()
+        return not self._abandoned
+
+    async def get(self) -> bytes | None:
+        """The next chunk; None after the last."""
+        while not self._chunks and not self._ended:
+            await self._next_move()
+        self._moved.set()
+        return self._chunks.popleft() if self._chunks else None
+
+    def end(self) -> None:
+        """Nothing more will be put."""
+        self._ended = True
+        self._moved.set()
+
+    def abandon(self) -> None:
+        """Nothing more will be read."""
+        self._abandoned = True
+        self._moved.set()
+
+    async def _next_move(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
+
+
 class Upload:
     """One export between the agent that sends it and the client that waits for it."""
 
@@ -39,8 +79,7 @@ class Upload:
         self.command = command
         self.site = site
         self._head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
-        self._pipe: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_IN_THE_PIPE)
-        self._client_gone = asyncio.Event()
+        self._pipe = Pipe()
         self._complete = False
 
     async def head(self) -> Head:
@@ -80,12 +119,13 @@ class Upload:
                 remaining -= len(chunk)
                 if remaining < 0:
                     raise BadRequest(reason="the body is longer than announced")
-                await self._put(chunk)
+                if not await self._pipe.put(chunk):
+                    raise NotFound(what="upload", name=self.command.upload)
             if remaining > 0:
                 raise BadRequest(reason="the body is shorter than announced")
             self._complete = True
         finally:
-            await self._end()
+            self._pipe.end()
 
     def begin_empty(self, head: Head) -> None:
         """The export is shorter than the offset that the client asked for: tell it the length, send nothing."""
@@ -94,28 +134,8 @@ class Upload:
 
     def abandon(self) -> None:
         """The client is gone."""
-        self._client_gone.set()
+        self._pipe.abandon()
         self._head.cancel()
-
-    async def _put(self, chunk: bytes | None) -> None:
-        if not self._pipe.full():
-            self._pipe.put_nowait(chunk)
-            return
-        put = asyncio.create_task(self._pipe.put(chunk))
-        gone = asyncio.create_task(self._client_gone.wait())
-        try:
-            await asyncio.wait({put, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not put.done():
-                raise NotFound(what="upload", name=self.command.upload)
-        finally:
-            put.cancel()
-            gone.cancel()
-
-    async def _end(self) -> None:
-        try:
-            await self._put(None)
-        except NotFound:
-            self._complete = False
 
 
 class UploadRelay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -109,13 +110,28 @@ class RelayedResult(Response):
         self._upload = upload
         self._resources = resources
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         async with self._resources:
-            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            await send(start)
+            sending = asyncio.create_task(self._send_all(send))
+            leaving = asyncio.create_task(_client_left(receive))
             try:
-                async for chunk in self._upload.chunks():
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            except RelayBroken:
-                return  # without a last body the server closes the connection, short of the length announced
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sending.cancel()
+                leaving.cancel()
+                await asyncio.gather(sending, leaving, return_exceptions=True)
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async for chunk in self._upload.chunks():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except RelayBroken:
+            return  # without a last body the server closes the connection, short of the length announced
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _client_left(receive: Receive) -> None:
+    """Sending to a client that left fails in silence, so somebody has to listen."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
