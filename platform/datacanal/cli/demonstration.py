@@ -20,12 +20,12 @@ from datacanal.cli.demo.questions import MAIN, SECOND
 from datacanal.cli.demo.service import free_layout, running_service
 from datacanal.cli.init import write_configuration
 from datacanal.cli.output import result_lines
-from datacanal.cli.progress import follow
 from datacanal.cli.text import bytes_text
 from datacanal.cli.up import one_instance
 from datacanal.client import Client, Job
 from datacanal.configuration import load_configuration
 from datacanal.domain.errors import FileNotWritable
+from datacanal.protocol.public import Event
 
 _DEFAULT = Path(".cache/datacanal-demo")
 
@@ -75,7 +75,9 @@ def _show_question(client: Client) -> None:
     _say(f"The plan, before anything runs:\n\n{client.explain(MAIN).text.rstrip()}\n")
     job = client.sql(MAIN)
     _say(f"Submitted as {job.id}.")
-    follow(job)
+    for event in job.events():
+        _say(f"  {(event.at - job.view.submitted_at).total_seconds():6.2f} s  {event_text(event)}")
+    job.wait().raise_for_failure()
     _say("")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     table = job.to_arrow()
@@ -95,6 +97,13 @@ def _show_figures(client: Client, job: Job) -> None:
         )
     _say(f"  read beside the lakes: {bytes_text(stats.bytes_scanned)} of {bytes_text(lakes_bytes)} in both")
     _say(f"  moved between the sites: {bytes_text(stats.bytes_moved)}, {share:.2%} of the lakes")
+
+
+def event_text(event: Event) -> str:
+    """`scan_occ1 at people: running`, or what happened to the job itself."""
+    subject, _, change = event.event.partition("_")
+    step = f"{event.data.get('step')} at {event.data.get('site')}" if subject == "step" else "the job"
+    return f"{step}: {change.replace('_', ' ')}"
 
 
 def _rows_text(rows: int | None) -> str:

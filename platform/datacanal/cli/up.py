@@ -21,6 +21,7 @@ from datacanal.protocol.public import SiteList
 
 _LOOK_S = 0.1
 _SLOW_S = 15.0
+_REPORT_S = 30.0
 
 
 def run_up(configuration: Configuration, on_ready: Callable[[], None]) -> int:
@@ -81,9 +82,9 @@ def _stopped_by_signals(supervisor: Supervisor) -> Iterator[None]:
 
 
 def _watch_parts(configuration: Configuration, supervisor: Supervisor) -> None:
-    """Report once when the control plane and all sites are there; say what is missing when that takes long."""
+    """Report once when everything is there; say what is missing when that takes long."""
     slow_at = time.monotonic() + _SLOW_S
-    with httpx.Client(base_url=configuration.control_url, timeout=5.0, trust_env=False) as http:
+    with httpx.Client(base_url=configuration.control_url, timeout=_REPORT_S, trust_env=False) as http:
         while missing := _missing_parts(http, configuration):
             if time.monotonic() > slow_at:
                 tell(f"still waiting for {', '.join(missing)} (logs: {configuration.home / 'logs'})")
@@ -95,9 +96,13 @@ def _watch_parts(configuration: Configuration, supervisor: Supervisor) -> None:
 def _missing_parts(http: httpx.Client, configuration: Configuration) -> list[str]:
     """What is not there yet. Asked with this state's own token, as another service may hold the address."""
     try:
-        token = (configuration.home / "admin.token").read_text(encoding="utf-8").strip()
-        answer = http.get("/v1/sites", headers={"Authorization": f"Bearer {token}"})
-        connected = {site.name for site in SiteList.model_validate_json(answer.content).sites if site.connected}
+        http.headers["Authorization"] = f"Bearer {(configuration.home / 'admin.token').read_text('utf-8').strip()}"
+        sites = SiteList.model_validate_json(http.get("/v1/sites").content).sites
+        connected = {site.name for site in sites if site.connected}
+        missing = [f"site {site.name}" for site in configuration.sites if site.name not in connected]
+        # A site that has just connected has not told its datasets yet; this answers when all have.
+        if not missing and http.post("/v1/datasets/refresh").is_error:
+            return ["the catalogue"]
     except (httpx.HTTPError, ValueError, OSError):
         return ["the control plane"]
-    return [f"site {site.name}" for site in configuration.sites if site.name not in connected]
+    return missing

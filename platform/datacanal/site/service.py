@@ -57,7 +57,8 @@ def open_lakes(site: SiteSection) -> list[Lake]:
 
 def _check_readable(lake: LakeSection) -> None:
     try:
-        next(iter(os.scandir(lake.path)), None)
+        with os.scandir(lake.path) as entries:
+            next(entries, None)
     except OSError as error:
         raise LakeUnreadable(lake=lake.name, url=lake.url, reason=error.strerror or str(error)) from None
 
