@@ -1,7 +1,8 @@
 """The SQL gate: one SELECT over allowed constructs and functions, by an allow-list walk over DuckDB's own tree.
 
-`check_text` guards the parser, `check_tree` judges what the parser read. What runs in the end is text printed from
-a checked tree, never the text that came in. The control plane and every site apply the same two functions.
+`check_text` guards the parser from what users send, `check_tree` judges what the parser read. What runs in the end is
+text printed from a checked tree, never the text that came in. A site judges the steps that it is given with
+`check_tree` too; printed text may be longer and nest deeper than what a user may send.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from datacanal.planning.duckdb_binder import DuckDBBinder
-from datacanal.planning.gate import check_text, check_tree
+from datacanal.planning.gate import check_tree
 from datacanal.planning.instant import instant_statements
 from datacanal.planning.names import check_inputs
 from datacanal.planning.quoting import identifier
@@ -28,6 +28,7 @@ class Interpreter:
 
     def __init__(self, lakes: Mapping[str, Mapping[str, Source]], binder: DuckDBBinder | None = None) -> None:
         self._binder = binder or DuckDBBinder()
+        self._own_binder = None if binder else self._binder
         self._connection = duckdb.connect(config={"threads": 1})
         for statement in (*_SETTINGS, *instant_statements(_EPOCH)):
             self._connection.execute(statement)
@@ -53,10 +54,11 @@ class Interpreter:
     def close(self) -> None:
         """End the connection; a binder that was given stays open."""
         self._connection.close()
+        if self._own_binder is not None:
+            self._own_binder.close()
 
     def _check(self, step: Step) -> None:
         """What a site's own gate does with a step that it is given."""
-        check_text(step.sql)
         tree = self._binder.parse(step.sql)
         check_tree(tree, step.sql)
         check_inputs(tree, {(each.occurrence, each.lake, each.dataset) for each in step.inputs})
