@@ -101,7 +101,7 @@ class BadField(UserError):
 
 class TimeoutTooLong(UserError):
     code = "timeout_too_long"
-    says = "{field}: {asked_s:g} s is more than the {limit_s:g} s that this service allows."
+    says = "{field}: {asked_s} s is more than the {limit_s} s that this service allows."
     advises = "Ask for less, or leave it out; the operator may raise limits.{clock}."
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from starlette.responses import Response
 
 from datacanal.domain import errors
@@ -81,3 +83,20 @@ def code_table() -> str:
 
 def _table_status(cls: type[DatacanalError]) -> int:
     return _by_code().get(cls.code, _BY_KIND[cls.kind])
+
+
+def page() -> str:
+    """docs/errors.md, whole."""
+    return _PAGE_HEAD + code_table()
+
+
+_PAGE_HEAD = """# Errors
+
+Every failure is a problem document (RFC 9457, `application/problem+json`) with `code`, `kind`, `detail`, `remedy`,
+`retriable` and `data`. Codes and kinds are stable. A problem that stands inside a job rather than in an answer has the
+status 0. This page is made from the error tree: `python -m datacanal.serving.problems > docs/errors.md`.
+
+"""
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
