@@ -27,6 +27,7 @@ CROSS = (
     "SELECT c.name, sum(p.amount) AS total "
     "FROM transactions.payments AS p JOIN users.customers AS c USING (customer_id) GROUP BY c.name ORDER BY c.name"
 )
+ENDLESS = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 100000000) SELECT count(*) FROM t"
 GONE_WITHIN_S = 10
 
 
@@ -165,10 +166,18 @@ def test_the_events_of_a_job_lead_to_its_end(client: Client) -> None:
     assert "succeeded" in events[-1].event
 
 
+def test_ctrl_c_cancels_the_job_and_gives_130(at_home: Path, client: Client) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "datacanal.cli", "sql", ENDLESS], stderr=subprocess.PIPE)
+    while not (found := [job for job in client.jobs(limit=5) if job.sql == ENDLESS and job.state == "running"]):
+        client.sql("SELECT 1").wait()  # the next look, once the service has done something
+    process.send_signal(signal.SIGINT)
+    assert b"cancelling" in process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert client.job(found[0].id).state == "cancelled"
+
+
 def test_a_cancelled_job_ends_and_says_so(client: Client) -> None:
-    job = client.sql(
-        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 100000000) SELECT count(*) FROM t"
-    )
+    job = client.sql(ENDLESS)
     assert job.cancel().wait(timeout_s=30).state == "cancelled"
     with pytest.raises(DatacanalError):
         job.to_arrow()

@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (Abort, KeyboardInterrupt):
         return CANCELLED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer turns a broken pipe into an exit, and raises none for anything else
         return _reader_left()
     except DatacanalError as error:
         tell(error)

@@ -9,7 +9,7 @@ from rich.console import Console
 from datacanal.cli.text import bytes_text, visible
 from datacanal.client import Job
 from datacanal.domain.errors import DatacanalError, JobCancelled
-from datacanal.protocol.public import JobStats, JobView
+from datacanal.protocol.public import JobStats, JobView, StepView
 
 _REDRAW_S = 0.25
 _CANCEL_PATIENCE_S = 20.0
@@ -52,11 +52,14 @@ def _wait_shown(job: Job) -> None:
 
 
 def _line(view: JobView) -> str:
-    parts = [view.id, view.state]
-    if view.waits:
-        parts.append(view.waits)
-    parts += [f"{step.id}@{step.site} {step.fraction:.0%}" for step in view.steps if step.state == "running"]
+    parts = [view.id, view.waits or view.state]
+    parts += [_step_text(step) for step in view.steps if step.state == "running"]
     return visible(" · ".join(parts)).replace("[", "\\[")
+
+
+def _step_text(step: StepView) -> str:
+    done = f" {step.fraction:.0%}" if step.fraction else ""
+    return f"{step.id} at {step.site}{done}"
 
 
 def _cancel(job: Job) -> None:

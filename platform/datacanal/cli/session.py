@@ -31,7 +31,7 @@ def print_json(document: BaseModel | Sequence[BaseModel]) -> None:
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool] = ()) -> None:
-    """A table that fits the terminal; where stdout is no terminal, nothing is cut."""
+    """A table that fits the terminal; its first column, the name, is never cut, and nothing where it is no terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table_lines(names, list(rows), right=right, width=width):
+    for line in table_lines(names, list(rows), right=right, width=width, firm=1):
         print(line)

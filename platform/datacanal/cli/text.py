@@ -11,7 +11,7 @@ _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # emoji families and Persian words are written with them
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _GAP = "  "
-_NARROWEST_CELLS = 6
+_NARROWEST_CELLS = 8
 
 
 def visible(text: str, keep: str = "") -> str:
@@ -30,29 +30,36 @@ def _written_out(char: str) -> str:
 
 
 def table_lines(
-    names: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[bool] = (), width: int | None = None
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[bool] = (),
+    width: int | None = None,
+    firm: int = 0,
 ) -> list[str]:
     """A heading, a rule and the rows, in columns of equal terminal cells.
 
     `right` says per column whether it is aligned to the right. With `width` (cells) the widest columns are cut, with
-    an ellipsis, until the lines fit or every column is as narrow as it may be.
+    an ellipsis, until the lines fit or every column is as narrow as it may be. Never cut are columns on the right,
+    because a number without its end is another number, and the `firm` first ones, which people copy.
     """
     grid = [[visible(cell) for cell in row] for row in (names, *rows)]
     widths = [max(cell_len(row[column]) for row in grid) for column in range(len(names))]
-    if width is not None:
-        widths = _fitted(widths, width)
     aligned = [*right, *([False] * (len(names) - len(right)))]
+    if width is not None:
+        widths = _fitted(widths, width, [is_right or column < firm for column, is_right in enumerate(aligned)])
     lines = [_GAP.join(_cell(*parts) for parts in zip(row, widths, aligned, strict=True)).rstrip() for row in grid]
     return [lines[0], _GAP.join("─" * cells for cells in widths), *lines[1:]]
 
 
-def _fitted(widths: list[int], width: int) -> list[int]:
+def _fitted(widths: list[int], width: int, is_firm: list[bool]) -> list[int]:
     fitted = list(widths)
+    soft = [column for column, firm in enumerate(is_firm) if not firm]
     excess = sum(fitted) + len(_GAP) * (len(fitted) - 1) - width
-    while excess > 0 and max(fitted, default=0) > _NARROWEST_CELLS:
-        widest = max(range(len(fitted)), key=fitted.__getitem__)
-        second = max([cells for cells in fitted if cells < fitted[widest]], default=0)
-        cut = min(excess, fitted[widest] - max(second, _NARROWEST_CELLS)) or 1
+    while excess > 0 and (cuttable := [column for column in soft if fitted[column] > _NARROWEST_CELLS]):
+        widest = max(cuttable, key=fitted.__getitem__)
+        next_width = max([fitted[column] for column in cuttable if fitted[column] < fitted[widest]], default=0)
+        cut = min(excess, fitted[widest] - max(next_width, _NARROWEST_CELLS))
         fitted[widest] -= cut
         excess -= cut
     return fitted

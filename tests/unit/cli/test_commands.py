@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -163,6 +164,19 @@ def test_lists_are_tables_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "数据.orders  core  1,234,567" in capsys.readouterr().out
     assert run(["site", "show", "core", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["lakes"] == ["transactions", "数据"]
+
+
+def test_a_reader_who_has_enough_is_no_failure(service: FakeService) -> None:
+    service.result_body = lambda _: b"x" * 2**24  # type: ignore[method-assign]  # more than any pipe holds
+    command = [sys.executable, "-m", "datacanal.cli", "sql", "SELECT 1", "--format", "csv"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
 
 
 def test_an_unexpected_failure_is_told_in_two_lines(

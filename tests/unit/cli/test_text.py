@@ -27,6 +27,13 @@ def test_the_widest_columns_give_way_first() -> None:
     assert cell_len(lines[2]) == 60
 
 
+def test_numbers_and_names_are_never_cut() -> None:
+    lines = table_lines(
+        ["id", "n", "t"], [["job_" + "x" * 30, "9" * 30, "t" * 30]], right=[False, True], width=50, firm=1
+    )
+    assert lines[2] == f"job_{'x' * 30}  {'9' * 30}  ttttttt…"
+
+
 def test_numbers_stand_to_the_right() -> None:
     assert table_lines(["n"], [["5"], ["1000"]], right=[True])[2:] == ["   5", "1000"]
 
