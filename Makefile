@@ -25,7 +25,7 @@ check: $(VENV)/.dev ## format, lint, types, import arrows
 	@$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev .venv-tpch/.made ## the measured promises, beside something real in the same run
-	@for program in planning latency tpch; do $(BIN)/python tests/benchmarks/$$program.py || exit 1; done
+	@for program in planning latency tpch; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
 
 soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, a 5 GB result
 	@$(BIN)/pytest -m soak tests/soak $(ARGS)

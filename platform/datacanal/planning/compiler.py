@@ -30,14 +30,17 @@ def compile_statement(
     whose files cannot be read, `SiteUnreachable` where the statement needs some site and none is connected.
     """
     try:
-        statement = _bound(sql, params, catalogue, binder, now)
+        statement = bind_statement(sql, params, catalogue, binder, now)
         meeting, moving = _placed(statement, catalogue, binder)
     except RecursionError:
         raise SqlTooDeep(limit=MAX_DEPTH) from None
     return assemble(statement, meeting, moving, binder.kernel)
 
 
-def _bound(sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, binder: Binder, now: str) -> Statement:
+def bind_statement(
+    sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, binder: Binder, now: str
+) -> Statement:
+    """The statement checked, its names resolved, bound over empty tables. Raises as `compile_statement` does."""
     check_text(sql)
     tree = binder.parse(sql)
     check_tree(tree, sql)
