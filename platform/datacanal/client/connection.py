@@ -21,7 +21,7 @@ Sleep = Callable[[float], None]
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
-# A proxy in front of a restarting service answers with these; the service itself never means "final" by them.
+# A proxy in front of a restarting service answers with these, and the service itself, which says whether to try again.
 _PASSING = frozenset({502, 503, 504})
 # The service has seen nothing of these requests, so they may be repeated whatever they ask.
 _NEVER_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
@@ -88,7 +88,7 @@ class Connection:
                 self._bear(patience, error, repeatable=repeatable)
                 continue
             self._has_answered = True
-            if answer.status_code in _PASSING and repeatable and patience.pause(_retry_after(answer)):
+            if repeatable and _may_pass(answer) and patience.pause(_retry_after(answer)):
                 continue
             if answer.is_error:
                 raise self._refusal(answer)
@@ -173,6 +173,16 @@ def problem_in(answer: httpx.Response) -> DatacanalError:
             url=str(answer.request.url.copy_with(path="/", query=None)),
             reason=f"it answered {answer.status_code} without a problem document, so it is not Datacanal",
         )
+
+
+def _may_pass(answer: httpx.Response) -> bool:
+    """Whether the same request may be answered otherwise in a moment."""
+    if answer.status_code not in _PASSING:
+        return False
+    try:
+        return Problem.model_validate_json(answer.content).retriable
+    except ValidationError:
+        return True
 
 
 def _as_json(body: Document | None) -> Any:

@@ -11,6 +11,7 @@ from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.explain import explain_text
 from datacanal.protocol.plan import Plan
+from datacanal.protocol.problem import Problem
 
 
 class StatementCompiler:
@@ -43,5 +44,10 @@ def _catalogued(item: KnownDataset) -> CataloguedDataset:
         rows=snapshot.rows if snapshot else 0,
         bytes=snapshot.bytes if snapshot else 0,
         columns=tuple(report.columns),
-        problem=report.problem.detail if report.problem else None,
+        problem=_words(report.problem) if report.problem else None,
     )
+
+
+def _words(problem: Problem) -> str:
+    """Why the dataset cannot be read, without its name, which the refusal says anyway."""
+    return str(problem.data.get("reason", problem.detail))
