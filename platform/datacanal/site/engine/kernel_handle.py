@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,9 @@ class KernelHandle:
             return None
         self._ready = True
         write_frame(requests, work.model_dump_json().encode())
+        answered, _, _ = select.select([replies], [], [], work.limit_s)
+        if not answered:
+            self.kill()
         reply = read_frame(replies)
         return None if reply is None else _OUTCOME.validate_json(reply)
 
@@ -98,7 +102,7 @@ class KernelHandle:
 
 def _cause(code: int, memory_bytes: int, *, asked: bool) -> DatacanalError:
     if asked:
-        return AttemptLost(reason="its kernel process was killed on request")
+        return AttemptLost(reason="its kernel process was killed")
     if code == -signal.SIGABRT:
         # An allocation that fails where C++ may not throw ends the process; nothing else aborts a kernel.
         return OutOfMemory(limit_bytes=memory_bytes)

@@ -1,4 +1,4 @@
-"""A worker's kernel processes: one idle ahead of the next task, no more running than there are slots."""
+"""A worker's kernel processes: as few as serve well. At rest one is idle, ahead of the next task."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from datacanal.site.engine.specification import TaskDone, TaskFailed
 from datacanal.site.engine.work import KernelSettings, Work
 
 _REMEMBERED_KILLS = 1024
+_LONG_S = 1.0
+"""A task that takes longer gets a spare started beside it, for whoever comes next; most tasks are over before."""
 
 
 class Kernels:
@@ -39,9 +41,12 @@ class Kernels:
         kernel = self._take(attempt)
         if kernel is None:
             return _killed()
+        spare = threading.Timer(_LONG_S, self.start_ahead)
+        spare.start()
         try:
             return kernel.run(work)
         finally:
+            spare.cancel()
             self._give_back(attempt, kernel)
             self.start_ahead()
 
@@ -82,10 +87,10 @@ class Kernels:
     def _give_back(self, attempt: str, kernel: KernelHandle) -> None:
         with self._lock:
             del self._running[attempt]
-            if kernel.alive and not self._closed:
+            if kernel.alive and not self._closed and not any(spare.alive for spare in self._idle):
                 self._idle.append(kernel)
                 return
-        kernel.bury()
+        kernel.bury()  # dead, or no longer needed: the spare is fresh, and this one's memory is free again
 
     def _new(self) -> KernelHandle:
         settings = self._settings(next(self._numbers))

@@ -100,14 +100,8 @@ class Runner:
         entry.attempt = f"{task_id}#{next(self._numbers)}"
         entry.worker = slot.worker
         entry.lost = asyncio.Event()
-        future = self._submit(entry, slot)
-        ending = asyncio.ensure_future(_outcome(future, entry.lost))
-        await asyncio.wait([ending], timeout=self._settings.express_s if slot.express else None)
-        too_long = not ending.done()
-        if too_long:
-            await self._end(entry)
-        outcome = await ending
-        if slot.express and not entry.killed and _may_be_regular(outcome, too_long=too_long):
+        outcome = await _outcome(self._submit(entry, slot), entry.lost)
+        if slot.express and not entry.killed and _may_be_regular(outcome):
             self._admission.demote(task_id)
         else:
             self._admission.finish(task_id)
@@ -120,6 +114,7 @@ class Runner:
             task=entry.task,
             memory_bytes=settings.express_memory_bytes if slot.express else settings.memory_bytes,
             threads=1 if slot.express else settings.threads,
+            limit_s=settings.express_s if slot.express else None,
         )
         return self._client.submit(
             run_work,
@@ -187,8 +182,9 @@ async def _answer(future: Any) -> TaskDone | TaskFailed:
         return _lost(f"its worker died ({type(error).__name__})")
 
 
-def _may_be_regular(outcome: TaskDone | TaskFailed, *, too_long: bool) -> bool:
-    return not outcome.ok and (too_long or outcome.problem.code == OutOfMemory.code)
+def _may_be_regular(outcome: TaskDone | TaskFailed) -> bool:
+    """Whether a regular slot can give what the express slot could not: time, and memory."""
+    return not outcome.ok and outcome.problem.code in (AttemptLost.code, OutOfMemory.code)
 
 
 def _lost(reason: str) -> TaskFailed:

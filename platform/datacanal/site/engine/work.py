@@ -20,8 +20,9 @@ class KernelSettings(Document):
 
 
 class Work(Document):
-    """A task with the limits of the slot that it runs in."""
+    """A task with the limits of the slot that it runs in. After `limit_s` of running its kernel is killed."""
 
     task: Task
     memory_bytes: int
     threads: int
+    limit_s: float | None = None
