@@ -38,6 +38,7 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
     print(f"made {file}")
     print(f"next: datacanal dataset import --config {file} FILE --lake transactions --name payments")
     print(f"then: datacanal up --config {file}")
+    print(f"ask:  DATACANAL_HOME={directory / 'state'} datacanal dataset list")
 
 
 def check(config: Config = _DEFAULT) -> None:
@@ -47,7 +48,7 @@ def check(config: Config = _DEFAULT) -> None:
     from datacanal.site.service import check_site
 
     for site in configuration.sites:
-        with _refusing_lakes():
+        with _refusing_lakes(config):
             check_site(configuration, site.name)
     lakes = [lake.name for site in configuration.sites for lake in site.lakes]
     print(f"{config}: valid ({len(configuration.sites)} sites; lakes: {', '.join(lakes) or 'none'})")
@@ -78,17 +79,17 @@ def serve_site(
     # As above.
     from datacanal.site.service import serve_site as serve
 
-    with _refusing_lakes():
+    with _refusing_lakes(config):
         serve(configuration, name)
 
 
 @contextmanager
-def _refusing_lakes() -> Iterator[None]:
+def _refusing_lakes(config: Path) -> Iterator[None]:
     """A lake that cannot be read at the start is a wrong configuration; trying the same again would not help."""
     try:
         yield
     except LakeUnreadable as error:
-        raise BadConfiguration(file="configuration", key="sites.lakes.url", reason=error.detail) from None
+        raise BadConfiguration(file=str(config), key="sites.lakes.url", reason=error.detail) from None
 
 
 def serve_gateway(config: Config = _DEFAULT) -> None:

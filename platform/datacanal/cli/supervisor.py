@@ -185,7 +185,8 @@ class Supervisor:
             return True
         pause_s = child.pause_s()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        self._tell(f"{name} {how}; it is started again (its log: {child.part.log})")
+        last_words = "".join(f"\n{line}" for line in child.said().splitlines()[-2:])
+        self._tell(f"{name} {how}; it is started again (its log: {child.part.log}){last_words}")
         timer = threading.Timer(pause_s, self._events.put, [Due(name)])
         timer.daemon = True
         timer.start()
