@@ -221,7 +221,7 @@ def test_waiting_jobs_say_why_they_wait(tmp_path: Path) -> None:
         first = await submitted(admin, "at core")
         second = await submitted(admin, "at core")
         await until_running(admin, first)
-        assert "site core has not been connected" in (await admin.get(f"/v1/jobs/{first}")).json()["waits"]
+        assert "site core has never connected" in (await admin.get(f"/v1/jobs/{first}")).json()["waits"]
         assert "you run 1 jobs and the limit per user is 1" in (await admin.get(f"/v1/jobs/{second}")).json()["waits"]
         core = await house.agent("core")
         assert "slots of site core are busy" in (await admin.get(f"/v1/jobs/{first}")).json()["waits"]

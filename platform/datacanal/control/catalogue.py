@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -35,10 +37,10 @@ class KnownLake:
 
 @dataclass(frozen=True)
 class Known:
-    """Everything reported, of one tenant. `version` grows with every change."""
+    """Everything reported, of one tenant. `version` grows with every change; `sites` are with their last hello."""
 
     version: int
-    sites: tuple[str, ...]
+    sites: Mapping[str, datetime | None]
     lakes: tuple[KnownLake, ...]
     datasets: tuple[KnownDataset, ...]
     hellos: dict[str, Hello]
@@ -52,6 +54,7 @@ class CatalogueBook:
         self._presence = presence
         self._known: dict[str, Known] = {}
         self._version = 0
+        self._refreshing = asyncio.Lock()
         self.reports: Counter[str] = Counter()
 
     def load(self, tenants: Sequence[str]) -> None:
@@ -61,11 +64,12 @@ class CatalogueBook:
 
     def known(self, tenant: str) -> Known:
         """The newest value."""
-        return self._known.get(tenant) or Known(0, (), (), (), {})
+        return self._known.get(tenant) or Known(0, {}, (), (), {})
 
     async def refresh(self, tenant: str) -> None:
         """Take over what was just written to the store."""
-        self._known[tenant] = await self._desk.read(lambda session: self._read(session, tenant))
+        async with self._refreshing:  # a reading that began earlier must not replace a later one
+            self._known[tenant] = await self._desk.read(lambda session: self._read(session, tenant))
         self._desk.signals.wake([CATALOGUE])
 
     async def replace_datasets(self, tenant: str, site: str, reports: list[DatasetReport]) -> None:
@@ -84,7 +88,10 @@ class CatalogueBook:
         hellos = session.scalars(select(SessionRow).where(SessionRow.tenant == tenant).order_by(SessionRow.began_at))
         return Known(
             version=self._version,
-            sites=tuple(session.scalars(select(SiteRow.name).where(SiteRow.tenant == tenant).order_by(SiteRow.name))),
+            sites={
+                row.name: row.seen_at
+                for row in session.scalars(select(SiteRow).where(SiteRow.tenant == tenant).order_by(SiteRow.name))
+            },
             lakes=tuple(
                 KnownLake(row.site, LakeReport.model_validate_json(row.report))
                 for row in session.scalars(select(LakeRow).where(LakeRow.tenant == tenant).order_by(LakeRow.name))
@@ -133,18 +140,26 @@ class CatalogueBook:
         return SiteView(
             name=name,
             connected=connected,
-            seen_at=self._presence.seen_at(name),
+            seen_at=self._presence.seen_at(name) or known.sites[name],
             kernel=hello.kernel if hello else None,
             slots=hello.slots if hello else 0,
             lakes=[lake.report.name for lake in known.lakes if lake.site == name],
-            waits=None if connected else self.absence(name),
+            waits=None if connected else self.absence(known, name),
         )
 
-    def absence(self, site: str) -> str:
+    def absence(self, known: Known, site: str) -> str:
         """Since when a site that is not connected has been away, in words."""
-        seen = self._presence.seen_at(site)
-        since = "since this control plane started" if seen is None else f"since {seen:%Y-%m-%d %H:%M:%S} UTC"
-        return f"site {site} has not been connected {since}"
+        seen = self._presence.seen_at(site) or known.sites.get(site)
+        if seen is None:
+            return f"site {site} has never connected"
+        return f"site {site} has not been connected since {seen:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def remember_sites(change: Change, tenant: str, names: Iterable[str]) -> None:
+    """Write down the sites of the configuration, whether they have ever connected or not."""
+    for name in names:
+        if change.session.get(SiteRow, (tenant, name)) is None:
+            change.session.add(SiteRow(tenant=tenant, principal=name, name=name))
 
 
 def remember_hello(change: Change, tenant: str, hello: Hello, session_id: str) -> None:

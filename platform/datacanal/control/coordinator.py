@@ -160,9 +160,11 @@ class Coordinator:
             self._desk.signals.wake([CATALOGUE, QUEUE])
             self._desk.signals.wake(site_signal(other) for other in self._presence.connected_sites())
 
-    def absence(self, site: str) -> str | None:
+    def absence(self, tenant: str, site: str) -> str | None:
         """Words about a site that is away; None while it is connected."""
-        return None if self._presence.connected(site) else self._catalogue.absence(site)
+        if self._presence.connected(site):
+            return None
+        return self._catalogue.absence(self._catalogue.known(tenant), site)
 
     async def run(self) -> None:
         """Sweep once a second, for as long as the control plane runs."""

@@ -238,17 +238,18 @@ class JobService:
 
     def _why_ready(self, row: StepRow) -> str:
         """Why an agent did not take the step yet."""
+        known = self._catalogue.known(row.tenant)
         if not self._presence.connected(row.site):
-            return self._catalogue.absence(row.site)
+            return self._catalogue.absence(known, row.site)
         away = self._away_inputs(row)
         if away is not None:
-            return f"its input from step {away.id} cannot be fetched: {self._catalogue.absence(away.site)}"
+            return f"its input from step {away.id} cannot be fetched: {self._catalogue.absence(known, away.site)}"
         unknown = self._unknown_consumer(row)
         if unknown is not None:
             return f"its output is for site {unknown}, which has never connected"
         if row.retry_until is not None:
             return f"tried again in a moment: attempt {row.attempt} did not succeed"
-        hello = self._catalogue.known(row.tenant).hellos.get(row.site)
+        hello = known.hellos.get(row.site)
         return f"all {hello.slots if hello else 0} slots of site {row.site} are busy"
 
     def _away_inputs(self, row: StepRow) -> StepRow | None:

@@ -38,6 +38,11 @@ class Plane:
     coordinator: Coordinator
     relay: UploadRelay
 
+    def load(self) -> None:
+        """Read what the store remembers."""
+        self.tokens.load()
+        self.catalogue.load([TENANT])
+
     @property
     def closing(self) -> bool:
         """Whether nobody should begin to wait any more."""
@@ -58,7 +63,7 @@ class Plane:
 def build_plane(
     engine: Engine, clock: Clock, limits: LimitsSection, sites: tuple[str, ...], compiler: Compiler
 ) -> Plane:
-    """Put the parts together over an opened store, and read what it remembers."""
+    """Put the parts together over an opened store."""
     desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
     tokens = TokenBook(desk)
     presence = Presence(clock)
@@ -67,8 +72,6 @@ def build_plane(
     refresher = Refresher(desk, catalogue, commands, presence)
     planner = Planner(compiler, catalogue, presence, refresher, limits.scan_bytes_per_job)
     memory = PlanMemory()
-    tokens.load()
-    catalogue.load([TENANT])
     return Plane(
         sites=sites,
         desk=desk,

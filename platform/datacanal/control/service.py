@@ -13,12 +13,14 @@ from sqlalchemy import Engine
 from datacanal.configuration import Configuration
 from datacanal.control.api.app import build_app
 from datacanal.control.binders import BinderPool
+from datacanal.control.catalogue import remember_sites
 from datacanal.control.clock import Clock, SystemClock
 from datacanal.control.compiling import StatementCompiler
 from datacanal.control.first_tokens import ensure_first_tokens
 from datacanal.control.plane import Plane, build_plane
 from datacanal.control.planner import Compiler
 from datacanal.control.store.opening import HomeLock, open_store
+from datacanal.control.tokens import TENANT
 from datacanal.serving.handlers import failure_fields
 from datacanal.serving.runner import HttpServer, address_of, bind
 
@@ -34,23 +36,24 @@ def serve_control(configuration: Configuration) -> None:
     lock = HomeLock(configuration.home)
     try:
         binders = BinderPool()
-        binders.start()
         try:
-            asyncio.run(_serve(configuration, StatementCompiler(binders)))
+            asyncio.run(_serve(configuration, binders))
         finally:
             binders.stop()
     finally:
         lock.release()
 
 
-async def _serve(configuration: Configuration, compiler: Compiler) -> None:
+async def _serve(configuration: Configuration, binders: BinderPool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listening = bind(configuration.control.listen, key="control.listen")
+    warming = asyncio.create_task(asyncio.to_thread(binders.start))
     clock = SystemClock()
     engine = open_store(configuration.home, clock)
-    async with running_plane(configuration, engine, clock, compiler) as plane:
+    await warming
+    async with running_plane(configuration, engine, clock, StatementCompiler(binders)) as plane:
         server = HttpServer(build_app(plane), listening)
         await server.start()
         _log.info("control_ready", address=address_of(listening))
@@ -68,7 +71,8 @@ async def running_plane(
     sites = tuple(site.name for site in configuration.sites)
     plane = build_plane(engine, clock, configuration.limits, sites, compiler)
     ensure_first_tokens(plane.desk, configuration)
-    plane.tokens.load()
+    plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
+    plane.load()
     tasks = [asyncio.create_task(_for_ever(part)) for part in (plane.dispatcher.run, plane.coordinator.run)]
     try:
         yield plane

@@ -14,8 +14,8 @@ from datacanal.domain.errors import DatacanalError, SiteUnreachable, TimeoutExce
 from datacanal.domain.job import LIVE_JOBS, GaveUp, GraceOver, JobState
 from datacanal.domain.step import StepState
 
-Absence = Callable[[str], str | None]
-"""Site to words about its absence; None while it is connected."""
+Absence = Callable[[str, str], str | None]
+"""Tenant and site to words about its absence; None while it is connected."""
 
 
 def sweep(change: Change, absence: Absence) -> None:
@@ -52,7 +52,7 @@ def _time_out(change: Change, row: JobRow, error: DatacanalError) -> None:
 def _away(row: JobRow, absence: Absence) -> DatacanalError | None:
     """A job that only waited for a site that is away fails with that cause."""
     for step in row.steps:
-        words = absence(step.site) if step.state == StepState.READY else None
+        words = absence(row.tenant, step.site) if step.state == StepState.READY else None
         if words is not None:
             return SiteUnreachable(site=step.site, reason=words)
     return None

@@ -147,7 +147,7 @@ class Story:
 
     def sweep(self, after_s: float = 0.0, away: str = "") -> None:
         self.clock.advance(after_s)
-        self.write(lambda change: sweep(change, lambda site: "it is away" if site == away else None))
+        self.write(lambda change: sweep(change, lambda _tenant, site: "it is away" if site == away else None))
 
     def state(self, job: str = "job_1") -> str:
         return self.desk.read_now(lambda session: session.get_one(JobRow, job).state)

@@ -61,12 +61,13 @@ def catalogue_routes(plane: Plane, permitted: Guard) -> APIRouter:
 
 
 async def _refreshed(plane: Plane, caller: Principal, lake: str | None) -> Response:
-    having = {item.site for item in plane.catalogue.known(caller.tenant).lakes if lake in (None, item.report.name)}
+    known = plane.catalogue.known(caller.tenant)
+    having = {item.site for item in known.lakes if lake in (None, item.report.name)}
     if lake is not None and not having:
         raise NotFound(what="lake", name=lake)
     for site in sorted(having):
         if lake is not None and not plane.presence.connected(site):
-            raise SiteUnreachable(site=site, reason=plane.catalogue.absence(site))
+            raise SiteUnreachable(site=site, reason=plane.catalogue.absence(known, site))
     if not await plane.refresher.refresh(caller.tenant, lake, REFRESH_WAIT_S):
         reason = f"it did not report its lakes within {REFRESH_WAIT_S:.0f} s"
         raise SiteUnreachable(site=", ".join(sorted(having)), reason=reason)
