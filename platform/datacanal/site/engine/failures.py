@@ -18,6 +18,7 @@ from datacanal.domain.errors import (
 )
 
 _SAID_LIMIT = 4096
+_NO_MEMORY = ("bad_alloc", "bad allocation", "MemoryError")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -47,7 +48,7 @@ def _of_duckdb(error: duckdb.Error, memory_bytes: int) -> DatacanalError:
         return OutOfMemory(limit_bytes=memory_bytes)
     if "No space left on device" in said:
         return OutOfDisk(reason="no space is left on the device")
-    if "bad_alloc" in said or "bad allocation" in said:
+    if any(words in said for words in _NO_MEMORY):
         return OutOfMemory(limit_bytes=memory_bytes)
     return _of_statement(error, said)
 

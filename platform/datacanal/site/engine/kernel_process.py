@@ -17,8 +17,8 @@ from datacanal.site.engine.frames import claim_stdout, read_frame, write_frame
 from datacanal.site.engine.kernel import Kernel
 from datacanal.site.engine.work import KernelSettings, Work
 
-SLACK_BYTES = 256 * 2**20
-"""What the process may use beyond DuckDB's limit: Arrow batches on their way out, stacks, allocator's leftovers."""
+SLACK_BYTES = 512 * 2**20
+"""What the process may use beyond its limit: Arrow batches on their way, stacks, what the allocator keeps."""
 
 
 def main(arguments: list[str]) -> None:
@@ -27,8 +27,9 @@ def main(arguments: list[str]) -> None:
     outcomes = claim_stdout()
     settings = KernelSettings.model_validate_json(arguments[0])
     _limit_process()
+    # Arrow's own allocator reserves a gigabyte at once, which the operating system's limit counts.
+    pa.set_memory_pool(pa.system_memory_pool())
     kernel = Kernel(settings)
-    pa.ipc.IpcWriteOptions(compression="zstd")  # loads what the first task would otherwise wait for
     write_frame(outcomes, b"{}")
     while (frame := read_frame(sys.stdin.buffer)) is not None:
         work = Work.model_validate_json(frame)

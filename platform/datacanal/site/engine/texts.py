@@ -11,6 +11,10 @@ from datacanal.site.engine.sqltext import literal
 from datacanal.site.engine.types import NESTED, RULES, members, name_of
 
 _EXACT = 2**53
+_NEVER_QUOTED = {name for name, rule in RULES.items() if rule.text != "string"} | {
+    "BIGNUM", "DECIMAL", "BIT", "UUID", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "INTERVAL",
+}  # fmt: skip
+"""Types whose text holds neither quotes nor commas, so that nobody has to look for them in every value."""
 _REAL_NAMES = "WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'"
 
 
@@ -31,6 +35,8 @@ def json_text(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
 
 def csv_text(value: str, kind: DuckDBPyType) -> str:
     """The expression of the value's CSV field: NULL is an empty field, an empty string is quoted."""
+    if name_of(kind) in _NEVER_QUOTED:
+        return f"coalesce({leaf_text(value, kind)}, '')"
     if name_of(kind) in NESTED:
         text = f"CASE WHEN {value} IS NULL THEN NULL ELSE {json_text(value, kind)} END"
     else:
