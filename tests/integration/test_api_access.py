@@ -160,9 +160,24 @@ def test_a_replaced_session_is_told_so(tmp_path: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         old = await house.agent("core", boot="boot1")
         await house.agent("core", boot="boot2")
+        for call in (old.heartbeat, old.poll):
+            with pytest.raises(DatacanalError) as lost:
+                await call()
+            assert lost.value.code == "session_lost"
+
+    play(tmp_path, scene)
+
+
+def test_a_poll_that_was_open_when_its_session_was_replaced_gets_no_work(tmp_path: Path) -> None:
+    async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
+        old = await house.agent("core", boot="boot1")
+        polling = asyncio.create_task(old.poll())
+        new = await house.agent("core", boot="boot2")
         with pytest.raises(DatacanalError) as lost:
-            await old.heartbeat()
+            await polling
         assert lost.value.code == "session_lost"
+        job = (await admin.post("/v1/jobs", json={"sql": "at core"})).json()["id"]
+        assert (await new.lease()).job == job
 
     play(tmp_path, scene)
 

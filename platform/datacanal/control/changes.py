@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from datacanal.control.clock import Clock
@@ -50,6 +51,7 @@ class Change:
     result_expiry_s: float
     wakes: set[str] = field(default_factory=set)
     stops: list[tuple[str, StepRef]] = field(default_factory=list)
+    _events: list[dict[str, object]] = field(default_factory=list)
 
     def apply(self, row: JobRow, event: JobEvent) -> Job:
         """Apply the event to the job. Raises `StaleFence` as `advance` does."""
@@ -73,17 +75,23 @@ class Change:
 
     def note(self, row: JobRow, event: str, **data: object) -> None:
         """Append to the job's events."""
-        self.session.add(
-            EventRow(
-                tenant=row.tenant,
-                principal=row.principal,
-                job_id=row.id,
-                at=self.clock.now(),
-                event=event,
-                data=json.dumps(data, ensure_ascii=False),
-            )
+        self._events.append(
+            {
+                "tenant": row.tenant,
+                "principal": row.principal,
+                "job_id": row.id,
+                "at": self.clock.now(),
+                "event": event,
+                "data": json.dumps(data, ensure_ascii=False),
+            }
         )
         self.wakes.add(job_signal(row.id))
+
+    def finish(self) -> None:
+        """Write what was collected, at the end of the transaction."""
+        if self._events:
+            self.session.flush()  # an event refers to a job that may be new
+            self.session.execute(insert(EventRow), self._events)
 
     def drop(self, row: JobRow, site: str) -> None:
         """Let the site delete what it keeps for the job."""

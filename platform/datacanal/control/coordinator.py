@@ -117,8 +117,11 @@ class Coordinator:
     async def _look(self, agent: Agent, free: int) -> PollReply:
         around = Around(self._presence.connected_sites(), self._catalogue.known(agent.tenant).hellos)
 
+        may_be_replaced = agent.session not in self._agents  # a hello of its site came while it polled
+
         def decide(change: Change) -> PollReply:
-            agent_of(change.session, agent.tenant, agent.site, agent.session)
+            if may_be_replaced:
+                agent_of(change.session, agent.tenant, agent.site, agent.session)
             drops = take_drops(change, agent)
             leases = take_leases(change, agent, free, around, self._result_expiry_s)
             return PollReply(leases=leases, commands=list(drops))

@@ -46,7 +46,9 @@ class Desk:
         """The same without an event loop, for the time before one runs."""
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             change = Change(session, self.clock, self._result_expiry_s)
-            return work(change), change
+            result = work(change)
+            change.finish()
+            return result, change
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` over one consistent view of the store."""

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session, joinedload
 
 from datacanal.control.changes import LEASE_S, Change
 from datacanal.control.signals import site_signal
@@ -87,6 +87,7 @@ def _ready(change: Change, agent: Agent) -> list[StepRow]:
             or_(StepRow.retry_until.is_(None), StepRow.retry_until <= change.clock.monotonic()),
         )
         .order_by(StepRow.job_id, StepRow.position)
+        .options(joinedload(StepRow.job))
         .limit(_LOOK_AT)
     )
     return list(change.session.scalars(ready))
@@ -142,11 +143,15 @@ def _offers_for(plan: Plan, consumer: str, producer: StepRow) -> list[Offer]:
 def take_drops(change: Change, agent: Agent) -> list[DropCommand]:
     """What the site may delete. What this session was handed before has arrived, as it polls again."""
     mine = (EffectRow.site == agent.site, EffectRow.tenant == agent.tenant)
-    change.session.execute(delete(EffectRow).where(*mine, EffectRow.handed_to == agent.session))
     rows = change.session.scalars(select(EffectRow).where(*mine).order_by(EffectRow.id).limit(_LOOK_AT)).all()
+    drops = []
     for row in rows:
-        row.handed_to = agent.session
-    return [DropCommand(job=row.job_id) for row in rows]
+        if row.handed_to == agent.session:
+            change.session.delete(row)
+        else:
+            row.handed_to = agent.session
+            drops.append(DropCommand(job=row.job_id))
+    return drops
 
 
 def start(change: Change, agent: Agent, job: str, step: str, fence: int) -> None:
@@ -182,7 +187,7 @@ def _record(attempt: AttemptRow, outcome: Done | Failed) -> None:
 
 
 def _step(change: Change, agent: Agent, job: str, step: str) -> StepRow:
-    row = change.session.get(StepRow, (job, step))
+    row = change.session.get(StepRow, (job, step), options=[joinedload(StepRow.job)])
     if row is None or row.tenant != agent.tenant or row.site != agent.site:
         raise NotFound(what="step", name=f"{job}/{step}")
     return row
