@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["pytester", "tests.plugins.skips", "tests.plugins.tpch"]
+pytest_plugins = ["pytester", "tests.plugins.services", "tests.plugins.skips", "tests.plugins.tpch"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,6 +11,7 @@ import psutil
 from tests.e2e.service import Service
 
 MIB = 2**20
+MOST_BYTES = 512 * MIB
 ROW_BYTES = 1000
 # Hexadecimal digests do not compress below half, so the bytes on the wire are about half of what is asked for.
 SQL = """
@@ -56,8 +57,9 @@ class Watch:
 
 
 def control_plane(service: Service) -> psutil.Process:
-    """The process of the control plane."""
+    """The process of the control plane, from now on with 512 MiB of memory at most."""
     [process] = service.find("serve", "control")
+    process.rlimit(psutil.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     return process
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.e2e.conftest import StartService
 from tests.e2e.service import Service, Settings, datacanal
+from tests.plugins.services import StartService
 
 from datacanal.cli.main import run
 from datacanal.testing.sample import write_sample_lakes

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import StartService
 from tests.e2e.outcomes import ServiceBench, sort_columns
 from tests.e2e.service import Service, datacanal
+from tests.plugins.services import StartService
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "berka"
 ABSENT = "no bank data in ../shared/data/berka"

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import StartService
 from tests.e2e.outcomes import NOW
 from tests.e2e.service import Service, names
+from tests.plugins.services import StartService
 
 from datacanal.client import Client, Job
 from datacanal.testing.oracle import Oracle

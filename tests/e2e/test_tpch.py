@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import StartService
 from tests.e2e.outcomes import ServiceBench, sort_columns
+from tests.plugins.services import StartService
 from tests.plugins.tpch import tpch_queries
 
 

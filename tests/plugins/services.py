@@ -1,4 +1,4 @@
-"""Services for the end-to-end tests: the real `datacanal up`, as a subprocess."""
+"""Fixtures that run the real `datacanal up` as a subprocess, for the end-to-end and the soak tests."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
