@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from pydantic import Field
@@ -70,6 +71,11 @@ DASK_CONFIGURATION: dict[str, Any] = {
     "distributed.worker.use-file-locking": False,
     "distributed.worker.daemon": False,
 }
+
+
+def quiet() -> None:
+    """Let Dask speak of warnings only: what goes well is in our own events."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
 
 
 def security_arguments(tls: str) -> dict[str, Any]:

@@ -52,6 +52,12 @@ class KernelHandle:
         """Whether it can be given a task."""
         return not self._killed.is_set() and self._process.poll() is None
 
+    def wait_ready(self) -> bool:
+        """Wait until it can run at once; false where it died instead."""
+        if not self._ready:
+            self._ready = read_frame(cast("BinaryIO", self._process.stdout)) is not None
+        return self._ready
+
     def run(self, work: Work) -> TaskDone | TaskFailed:
         """Run the task to its outcome; a process that dies under it gives `AttemptLost` or `OutOfMemory`."""
         try:
@@ -80,9 +86,8 @@ class KernelHandle:
 
     def _outcome(self, work: Work) -> TaskDone | TaskFailed | None:
         replies, requests = cast("BinaryIO", self._process.stdout), cast("BinaryIO", self._process.stdin)
-        if not self._ready and read_frame(replies) is None:
+        if not self.wait_ready():
             return None
-        self._ready = True
         write_frame(requests, work.model_dump_json().encode())
         answered, _, _ = select.select([replies], [], [], work.limit_s)
         if not answered:

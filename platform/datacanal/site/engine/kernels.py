@@ -36,6 +36,11 @@ class Kernels:
             if not self._closed and not any(kernel.alive for kernel in self._idle):
                 self._idle.append(self._new())
 
+    def first_ready(self) -> bool:
+        """Before any task: wait until the first kernel is ready; false where it cannot start."""
+        self.start_ahead()
+        return self._idle[0].wait_ready()
+
     def run(self, attempt: str, work: Work) -> TaskDone | TaskFailed:
         """Run in an idle kernel, or a new one where none is idle; blocks until the outcome."""
         kernel = self._take(attempt)

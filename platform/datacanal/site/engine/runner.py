@@ -24,7 +24,7 @@ from datacanal.lifeline import hold_on
 from datacanal.protocol.problem import problem_of
 from datacanal.site.engine.admission import Admission, Slot
 from datacanal.site.engine.announcements import RunnerReady, SchedulerAddress, announce
-from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, security_arguments
+from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
 from datacanal.site.engine.frames import LIMIT_BYTES, claim_stdout, receive_frame
 from datacanal.site.engine.runner_protocol import (
     REQUEST,
@@ -97,7 +97,7 @@ class Runner:
     async def _run(self, task_id: str, slot: Slot) -> None:
         """Run once in the slot. A task that is too long or too big for the express slot is queued again, unseen."""
         entry = self._entries[task_id]
-        entry.attempt = f"{task_id}#{next(self._numbers)}"
+        entry.attempt = f"run-{next(self._numbers)}"
         entry.worker = slot.worker
         entry.lost = asyncio.Event()
         outcome = await _outcome(self._submit(entry, slot), entry.lost)
@@ -223,6 +223,7 @@ def main(arguments: list[str]) -> None:
     """Run until killed."""
     hold_on()
     replies = claim_stdout()
+    quiet()
     with dask.config.set(DASK_CONFIGURATION):
         asyncio.run(serve(ClusterSettings.model_validate_json(arguments[0]), replies))
 

@@ -11,7 +11,7 @@ from distributed import Scheduler, Security
 
 from datacanal.lifeline import hold_on
 from datacanal.site.engine.announcements import SchedulerAddress, announce
-from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, security_arguments
+from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
 from datacanal.site.engine.frames import claim_stdout
 
 
@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> None:
     hold_on()
     told = claim_stdout()
     settings = ClusterSettings.model_validate_json(arguments[0])
+    quiet()
     with dask.config.set(DASK_CONFIGURATION):
         asyncio.run(serve(settings, told))
 

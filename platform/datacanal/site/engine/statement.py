@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from duckdb.sqltypes import DuckDBPyType
 
-from datacanal.domain.errors import ConstructNotAllowed, EngineFailed
+from datacanal.domain.errors import EngineFailed
 from datacanal.planning.gate import check_tree
+from datacanal.planning.names import check_inputs
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.engine.output import OutputFile
 from datacanal.site.engine.shapes import shaped
@@ -40,29 +41,7 @@ def check_gate(connection: DuckDBPyConnection, task: Task) -> None:
     [(text,)] = connection.execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": task.sql}).fetchall()
     tree = json.loads(text)
     check_tree(tree, task.sql)
-    given = {(one.occurrence, one.lake, one.dataset) for one in task.inputs}
-    found = list(_objects(tree))
-    ctes = {str(entry["key"]).lower() for one in found if "cte_map" in one for entry in one["cte_map"]["map"]}
-    for one in found:
-        if one.get("type") == "BASE_TABLE":
-            _check_table(one, given, ctes)
-
-
-def _check_table(node: dict[str, Any], given: set[tuple[str, str, str]], ctes: set[str]) -> None:
-    path = tuple(node["qualified_name"]["path"])
-    if path not in given and not (len(path) == 1 and path[0].lower() in ctes):
-        raise ConstructNotAllowed(construct=f"The table {path[-1]!r}", hint="A step reads its own inputs only.")
-
-
-def _objects(tree: Any) -> Any:
-    stack = [tree]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, dict):
-            yield one
-            stack.extend(one.values())
-        elif isinstance(one, list):
-            stack.extend(one)
+    check_inputs(tree, {(one.occurrence, one.lake, one.dataset) for one in task.inputs})
 
 
 def run_into(connection: DuckDBPyConnection, task: Task, output: OutputFile) -> int:

@@ -14,7 +14,7 @@ from distributed import Security, Worker, get_worker
 
 from datacanal.lifeline import hold_on
 from datacanal.site.engine.announcements import WorkerAddress, announce, scheduler_address
-from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, security_arguments
+from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
 from datacanal.site.engine.frames import claim_stdout
 from datacanal.site.engine.kernel_handle import spill_directory
 from datacanal.site.engine.kernels import Kernels
@@ -70,6 +70,8 @@ async def serve(settings: ClusterSettings, name: str, kernels: Kernels, told: Bi
         dashboard=False,
     )
     async with worker:
+        if not await asyncio.to_thread(kernels.first_ready):
+            return
         announce(told, WorkerAddress(address=worker.address))
         await worker.finished()  # type: ignore[no-untyped-call]  # distributed's own
 
@@ -97,6 +99,7 @@ def main(arguments: list[str]) -> None:
     settings, name = ClusterSettings.model_validate_json(arguments[0]), arguments[1]
     kernels = kernels_of(settings, name)
     kernels.start_ahead()
+    quiet()
     with dask.config.set(DASK_CONFIGURATION):
         asyncio.run(serve(settings, name, kernels, told))
 

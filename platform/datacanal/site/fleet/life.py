@@ -99,7 +99,7 @@ class Life:
             if not outcome.done():
                 outcome.set_result(lost)
         for answer in self._answers.values():
-            answer.cancel()
+            answer.set_exception(PoolDidNotStart(reason=self._why_lost.result()))
 
     async def run(self, task: Task) -> TaskDone | TaskFailed:
         """Run the task to its outcome."""

@@ -74,7 +74,7 @@ def test_parameters_are_bound_and_the_clock_stands_still(bench: Bench) -> None:
         bench,
         "SELECT $who AS who, $many AS many, CAST(now() AS VARCHAR) AS moment, CAST(current_date AS VARCHAR) AS day",
         {"who": "VARCHAR", "many": "INTEGER[]", "moment": "VARCHAR", "day": "VARCHAR"},
-        params={"who": "it's", "many": [1, 2]},
+        params={"WHO": "it's", "many": [1, 2]},
     )
     assert row == {"who": "it's", "many": [1, 2], "moment": "2024-05-06 07:08:09+00", "day": "2024-05-06"}
 
@@ -365,6 +365,7 @@ def test_an_input_that_is_no_stream_is_refused(content: bytes, bench: Bench) -> 
         "SELECT * FROM duckdb_settings()",
         "SELECT * FROM duckdb_tables",
         "SELECT * FROM information_schema.tables",
+        "SELECT * FROM (WITH duckdb_tables AS (SELECT 1 AS n) SELECT n FROM duckdb_tables) AS a, duckdb_tables",
         "SELECT * FROM datacanal_rows.main.occ0",
         "SELECT * FROM occ0.transactions.other",
         "SELECT * FROM occ1.transactions.payments",
