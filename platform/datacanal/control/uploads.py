@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from datacanal.control.commands import CommandBox
 from datacanal.control.desk import Desk
-from datacanal.domain.errors import BadRequest, DatacanalError, NotFound, SiteUnreachable
+from datacanal.domain.errors import BadRequest, DatacanalError, NotFound, ServiceBusy
 from datacanal.protocol.problem import Problem, error_of
 from datacanal.protocol.site import UploadCommand
 
-BEGIN_WITHIN_S = 30.0
+BEGIN_WITHIN_S = 50.0
 _CHUNKS_IN_THE_PIPE = 4
 
 
@@ -83,13 +83,12 @@ class Upload:
         self._complete = False
 
     async def head(self) -> Head:
-        """Wait for the agent to begin. Raises the agent's refusal, or `SiteUnreachable`."""
+        """Wait for the agent to begin. Raises the agent's refusal, or `ServiceBusy` while it still exports."""
         try:
             async with asyncio.timeout(BEGIN_WITHIN_S):
                 return await asyncio.shield(self._head)
         except TimeoutError:
-            reason = f"it did not begin to send the result within {BEGIN_WITHIN_S:.0f} s"
-            raise SiteUnreachable(site=self.site, reason=reason) from None
+            raise ServiceBusy(reason=f"site {self.site} is still preparing the result in this format") from None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes as they come. Raises `RelayBroken` where the agent stopped early."""

@@ -18,7 +18,7 @@ from datacanal.control.jobs import ResultPlace
 from datacanal.control.plane import Plane
 from datacanal.control.uploads import Head, RelayBroken, Upload
 from datacanal.domain.access import Action, Principal
-from datacanal.domain.errors import NotAcceptable, RangeNotSatisfiable
+from datacanal.domain.errors import NotAcceptable, RangeNotSatisfiable, SiteUnreachable
 from datacanal.protocol.public import ResultFormat
 
 MEDIA_TYPES: Mapping[str, str] = {
@@ -64,6 +64,9 @@ def result_routes(plane: Plane, permitted: Guard) -> APIRouter:
         wanted = Wanted(int(byte_range.removeprefix("bytes=").removesuffix("-") or 0), if_range)
         _check_accept(accept, MEDIA_TYPES[result_format])
         place = await plane.jobs.result(caller, job)
+        absence = plane.coordinator.absence(caller.tenant, place.site)
+        if absence is not None:
+            raise SiteUnreachable(site=place.site, reason=absence)
         return await _relayed(plane, place, result_format, wanted)
 
     return router

@@ -13,7 +13,7 @@ from datacanal.control.api.guard import Guard
 from datacanal.control.plane import Plane
 from datacanal.control.uploads import Head
 from datacanal.domain.access import Action, Principal
-from datacanal.domain.errors import BadField
+from datacanal.domain.errors import BadField, DatacanalError
 from datacanal.protocol.problem import Problem
 from datacanal.protocol.site import (
     CatalogueReport,
@@ -28,6 +28,7 @@ from datacanal.protocol.site import (
 )
 from datacanal.serving.bodies import read_document, stream_body
 from datacanal.serving.departure import watching
+from datacanal.serving.problems import problem_response
 
 # A catalogue of thousands of columns is larger than any other message.
 MAX_CATALOGUE_BYTES = 64 * 2**20
@@ -115,7 +116,12 @@ def _add_uploads(router: APIRouter, plane: Plane, acting: Principal) -> None:
         if length < waiting.command.offset:
             waiting.begin_empty(Head(length, digest))
             raise BadField(field="Datacanal-Length", reason="the export ends before the offset asked for")
-        await waiting.send(Head(length, digest), stream_body(request))
+        try:
+            await waiting.send(Head(length, digest), stream_body(request))
+        except DatacanalError as error:
+            refusal = problem_response(error)
+            refusal.headers["Connection"] = "close"  # else the agent would go on sending what nobody wants
+            return refusal
         return nothing()
 
     @router.post(
