@@ -13,11 +13,11 @@ from typing import Any
 
 from datacanal import lifeline
 from datacanal.domain.errors import DatacanalError, PlanningTooExpensive, error_classes
+from datacanal.frames import HEAD_BYTES, BadFrame, body_length, pack
 from datacanal.planning.binding import Binding, BindRequest, Tree
-from datacanal.planning.frames import BadFrame, decoded, encoded, frame_length
+from datacanal.planning.messages import decoded, encoded
 
 _START_S = 60.0
-_HEAD_BYTES = 4
 
 
 class BinderLost(Exception):
@@ -81,7 +81,7 @@ class BinderChild:
 
     def _read(self, deadline: float) -> dict[str, Any]:
         try:
-            return decoded(self._exactly(frame_length(self._exactly(_HEAD_BYTES, deadline)), deadline))
+            return decoded(self._exactly(body_length(self._exactly(HEAD_BYTES, deadline)), deadline))
         except BadFrame as error:
             raise BinderLost("it speaks nonsense") from error
 
@@ -169,7 +169,7 @@ class BinderPool:
         return [Binding.model_validate(item) for item in self._call("bind", request.model_dump())]
 
     def _call(self, name: str, argument: Any) -> Any:
-        frame = encoded({"call": name, "argument": argument})
+        frame = pack(encoded({"call": name, "argument": argument}))
         try:
             answer = self._ask(frame)
         except BinderLost:

@@ -1,21 +1,21 @@
 """The disposable process in which users' statements are parsed and bound: `python -m datacanal.planning.child`.
 
 Binding folds constants, so it can eat any memory and time. Here both are limited: memory by the system, time by the
-parent's kill. Requests and answers are JSON frames over stdin and stdout.
+parent's kill. Requests and answers are JSON in frames over stdin and stdout.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from typing import Any
 
 from datacanal.domain.errors import DatacanalError, PlanningTooExpensive, SqlTooDeep
+from datacanal.frames import claim_stdout, read_frame, write_frame
 from datacanal.lifeline import hold_on
 from datacanal.planning.binding import BindRequest
 from datacanal.planning.duckdb_binder import DuckDBBinder
-from datacanal.planning.frames import encoded, read_frame
+from datacanal.planning.messages import decoded, encoded
 from datacanal.planning.text import MAX_DEPTH
 
 MEMORY_BYTES = 768 * 2**20
@@ -26,19 +26,12 @@ def main() -> None:
     hold_on()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # whatever prints goes to stderr, never between the frames
+    answers = claim_stdout()
     binder = DuckDBBinder()
     _warm_up(binder)
-    answers.write(encoded({"ready": True, "kernel": binder.kernel}))
+    write_frame(answers, encoded({"ready": True, "kernel": binder.kernel}))
     while (request := read_frame(sys.stdin.buffer)) is not None:
-        _write(answers.fileno(), encoded(_answer(binder, request)))
-
-
-def _write(descriptor: int, frame: bytes) -> None:
-    view = memoryview(frame)
-    while view:
-        view = view[os.write(descriptor, view) :]
+        write_frame(answers, encoded(_answer(binder, decoded(request))))
 
 
 def _warm_up(binder: DuckDBBinder) -> None:

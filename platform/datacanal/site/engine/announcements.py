@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import BinaryIO
 
+from datacanal.frames import read_frame, write_frame
 from datacanal.protocol.base import Document
-from datacanal.site.engine.frames import read_frame, write_frame
 
 
 class SchedulerAddress(Document):

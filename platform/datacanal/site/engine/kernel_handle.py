@@ -14,9 +14,9 @@ from typing import BinaryIO, cast
 from pydantic import TypeAdapter
 
 from datacanal.domain.errors import AttemptLost, DatacanalError, OutOfMemory
+from datacanal.frames import BadFrame, read_frame, write_frame
 from datacanal.lifeline import spawn
 from datacanal.protocol.problem import problem_of
-from datacanal.site.engine.frames import FrameTooLarge, read_frame, write_frame
 from datacanal.site.engine.output import temporary_path
 from datacanal.site.engine.specification import TaskDone, TaskFailed, TaskOutcome
 from datacanal.site.engine.work import KernelSettings, Work
@@ -62,7 +62,7 @@ class KernelHandle:
         """Run the task to its outcome; a process that dies under it gives `AttemptLost` or `OutOfMemory`."""
         try:
             outcome = self._outcome(work)
-        except (OSError, FrameTooLarge):
+        except (OSError, BadFrame):
             outcome = None
         if outcome is None:
             outcome = self._lost(work)

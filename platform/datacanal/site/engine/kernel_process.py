@@ -12,8 +12,8 @@ import sys
 
 import pyarrow as pa
 
+from datacanal.frames import claim_stdout, read_frame, write_frame
 from datacanal.lifeline import hold_on
-from datacanal.site.engine.frames import claim_stdout, read_frame, write_frame
 from datacanal.site.engine.kernel import Kernel
 from datacanal.site.engine.work import KernelSettings, Work
 

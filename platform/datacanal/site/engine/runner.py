@@ -20,12 +20,12 @@ from distributed import Client, Security
 from pydantic import TypeAdapter
 
 from datacanal.domain.errors import AttemptLost, OutOfMemory
+from datacanal.frames import LIMIT_BYTES, claim_stdout, receive_frame
 from datacanal.lifeline import hold_on
 from datacanal.protocol.problem import problem_of
 from datacanal.site.engine.admission import Admission, Slot
 from datacanal.site.engine.announcements import RunnerReady, SchedulerAddress, announce
 from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
-from datacanal.site.engine.frames import LIMIT_BYTES, claim_stdout, receive_frame
 from datacanal.site.engine.runner_protocol import (
     REQUEST,
     KillRequest,

@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 import dask
 from distributed import Scheduler, Security
 
+from datacanal.frames import claim_stdout
 from datacanal.lifeline import hold_on
 from datacanal.site.engine.announcements import SchedulerAddress, announce
 from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
-from datacanal.site.engine.frames import claim_stdout
 
 
 class ClosedScheduler(Scheduler):

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 import dask
 from distributed import Security, Worker, get_worker
 
+from datacanal.frames import claim_stdout
 from datacanal.lifeline import hold_on
 from datacanal.site.engine.announcements import WorkerAddress, announce, scheduler_address
 from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
-from datacanal.site.engine.frames import claim_stdout
 from datacanal.site.engine.kernel_handle import spill_directory
 from datacanal.site.engine.kernels import Kernels
 from datacanal.site.engine.work import KernelSettings, Work

@@ -9,8 +9,8 @@ from typing import IO
 
 from pydantic import BaseModel
 
+from datacanal.frames import LIMIT_BYTES, pack, receive_frame
 from datacanal.lifeline import spawn
-from datacanal.site.engine.frames import LIMIT_BYTES, pack, receive_frame
 from datacanal.site.fleet.log import CappedLog
 
 _PIECE_BYTES = 65536
