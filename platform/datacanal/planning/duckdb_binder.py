@@ -137,7 +137,7 @@ class DuckDBBinder:
         asked = any(name in question.sql.lower() for question in request.questions for name in INSTANT_FUNCTIONS)
         if asked and request.now != self._now:
             for statement in instant_statements(request.now):
-                self._connection.execute(statement.replace("CREATE MACRO", "CREATE OR REPLACE MACRO", 1))
+                self._connection.execute(statement)
             self._now = request.now
 
     def _scalar(self, statement: str, **params: str) -> str:

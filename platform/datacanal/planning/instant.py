@@ -39,7 +39,7 @@ _FORMATS = {
 def instant_statements(now: str) -> list[str]:
     """Statements that fix the clock of a DuckDB connection at `now` (ISO 8601 with a zone).
 
-    Run them once on a fresh connection whose time zone is UTC, before the configuration is locked. The macros shadow
+    Run them on a connection whose time zone is UTC, before the configuration is locked. The macros shadow
     the built-in functions, their keyword forms (`current_date`) included. Raises `ValueError` for any other text.
     """
     moment = datetime.fromisoformat(now)
@@ -47,7 +47,7 @@ def instant_statements(now: str) -> list[str]:
         raise ValueError(f"an instant with a time zone is needed, not {now!r}")
     literals = {kind: f"{kind} '{moment.astimezone(UTC):{spelled}}'" for kind, spelled in _FORMATS.items()}
     return [
-        *(f"CREATE MACRO {name}() AS {literals[kind]}" for name, kind in _TYPES.items()),
-        f"CREATE MACRO ago(i) AS {literals['TIMESTAMPTZ']} - i",
-        f"CREATE MACRO age(a) AS system.main.age({literals['DATE']}, a), (a, b) AS system.main.age(a, b)",
+        *(f"CREATE OR REPLACE MACRO {name}() AS {literals[kind]}" for name, kind in _TYPES.items()),
+        f"CREATE OR REPLACE MACRO ago(i) AS {literals['TIMESTAMPTZ']} - i",
+        f"CREATE OR REPLACE MACRO age(a) AS system.main.age({literals['DATE']}, a), (a, b) AS system.main.age(a, b)",
     ]

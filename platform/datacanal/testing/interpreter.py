@@ -13,7 +13,7 @@ from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.planning.gate import check_tree
 from datacanal.planning.instant import instant_statements
 from datacanal.planning.names import check_inputs
-from datacanal.planning.quoting import identifier
+from datacanal.planning.quoting import identifier, literal
 from datacanal.protocol.plan import DatasetInput, Plan, PlanColumn, Step, StepInput, TransferInput
 
 Source: TypeAlias = pa.Table | Path | str | duckdb.DuckDBPyRelation
@@ -90,8 +90,7 @@ class Interpreter:
     def _add_source(self, source: Source) -> str:
         name = f"source_{len(self._sources)}"
         if isinstance(source, str | Path):
-            path = str(source).replace("'", "''")
-            self._connection.execute(f"CREATE VIEW {name} AS FROM read_parquet('{path}')")
+            self._connection.execute(f"CREATE VIEW {name} AS FROM read_parquet({literal(str(source))})")
             return f"memory.main.{name}"
         self._connection.register(name, source if isinstance(source, pa.Table) else source.to_arrow_table())
         return f"temp.main.{name}"
@@ -99,7 +98,7 @@ class Interpreter:
     def _set_clock(self, now: str) -> None:
         if now != self._now:
             for statement in instant_statements(now):
-                self._connection.execute(statement.replace("CREATE MACRO", "CREATE OR REPLACE MACRO", 1))
+                self._connection.execute(statement)
             self._now = now
 
 

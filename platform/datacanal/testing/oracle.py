@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from datacanal.planning.instant import instant_statements
+from datacanal.planning.quoting import glob_escaped, identifier, literal, literals
 
 _SETTINGS = (
     "SET TimeZone = 'UTC'",
@@ -43,15 +44,15 @@ class Oracle:
         for lake, folder in lakes.items():
             self._add_lake(lake, folder)
         if lakes:
-            path = ",".join(_quoted(lake) for lake in [*lakes, "main"])
-            self._connection.execute(f"SET search_path = '{path.replace(chr(39), chr(39) * 2)}'")
+            path = ",".join(identifier(lake) for lake in [*lakes, "main"])
+            self._connection.execute(f"SET search_path = {literal(path)}")
 
     def _add_lake(self, lake: str, folder: Path) -> None:
-        self._connection.execute(f"CREATE SCHEMA {_quoted(lake)}")
+        self._connection.execute(f"CREATE SCHEMA {identifier(lake)}")
         for dataset in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
             files = [str(file) for file in sorted(dataset.rglob("*.parquet"))]
             if files:
-                view = f"{_quoted(lake)}.{_quoted(dataset.name)}"
+                view = f"{identifier(lake)}.{identifier(dataset.name)}"
                 self._connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {_reader(files)}")
 
     def run(self, sql: str, params: Mapping[str, Any] | None = None) -> Answer:
@@ -96,13 +97,4 @@ def _cast(column: str, kind: str) -> str:
 
 
 def _reader(files: list[str]) -> str:
-    listed = ", ".join("'" + _without_globs(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = true)"
-
-
-def _without_globs(path: str) -> str:
-    return path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"read_parquet({literals(map(glob_escaped, files))}, union_by_name = true, hive_partitioning = true)"

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import duckdb
 
+from datacanal.planning.quoting import literal
+
 
 class Kind(StrEnum):
     """What a value is to the grammar; several DuckDB types may share one kind."""
@@ -175,4 +177,4 @@ def write_sample_lakes(root: Path) -> dict[str, Path]:
 def _write_part(connection: duckdb.DuckDBPyConnection, table: SampleTable, file: Path, number: int) -> None:
     size = -(-table.rows // table.files)
     part = f"SELECT * FROM ({table.sql}) LIMIT {size} OFFSET {size * number}" if table.files > 1 else table.sql
-    connection.execute(f"COPY ({part}) TO '{str(file).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)")
+    connection.execute(f"COPY ({part}) TO {literal(str(file))} (FORMAT parquet)")

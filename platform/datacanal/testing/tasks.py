@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from datacanal.planning.quoting import literal
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.engine.etag import etag_of
 from datacanal.site.engine.specification import (
@@ -32,7 +33,7 @@ def write_parquet(path: Path, query: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+        connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
     return path
 
 

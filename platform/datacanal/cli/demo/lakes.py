@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from datacanal.cli.demo import movements, people
+from datacanal.planning.quoting import literal
 
 _PAYMENTS_PER_FILE = 500_000
 
@@ -93,5 +94,5 @@ def _write_dataset(connection: duckdb.DuckDBPyConnection, directory: Path, state
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     for number, statement in enumerate(statements):
-        file = str(directory / f"part-{number:03}.parquet").replace("'", "''")
-        connection.execute(f"COPY ({statement}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+        file = literal(str(directory / f"part-{number:03}.parquet"))
+        connection.execute(f"COPY ({statement}) TO {file} (FORMAT parquet, COMPRESSION zstd)")

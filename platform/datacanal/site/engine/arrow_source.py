@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from datacanal.domain.errors import EngineFailed
+from datacanal.planning.quoting import identifier
 from datacanal.protocol.plan import PlanColumn
-from datacanal.site.engine.sqltext import identifier, type_text
+from datacanal.site.engine.sqltext import type_text
 
 
 @contextlib.contextmanager

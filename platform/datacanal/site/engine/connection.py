@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from datacanal.site.engine.sqltext import literal, literals
+from datacanal.planning.quoting import literal, literals
 from datacanal.site.engine.work import KernelSettings
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from datacanal.domain.errors import DatasetUnreadable, FormatCannotHold
+from datacanal.planning.quoting import glob_escaped, literals
 from datacanal.site.engine.snapshots import HeldFile
 from datacanal.site.engine.specification import Task
-from datacanal.site.engine.sqltext import glob_escaped, literals, parsed_type
+from datacanal.site.engine.sqltext import parsed_type
 from datacanal.site.engine.types import NESTED, members, name_of
 
 _NARROWED = ("HUGEINT", "UHUGEINT")

@@ -6,11 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from datacanal.domain.errors import EngineFailed
+from datacanal.planning.quoting import identifier
 from datacanal.site.engine.arrow_source import casts, check_width, open_stream
 from datacanal.site.engine.parquet_source import relation_of
 from datacanal.site.engine.snapshots import HeldFile, held_open
 from datacanal.site.engine.specification import ArrowSource, CountSource, ParquetSource, Task, TaskInput
-from datacanal.site.engine.sqltext import identifier, type_text
+from datacanal.site.engine.sqltext import type_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from datacanal.planning.quoting import glob_escaped, identifier, literal, literals
 from datacanal.site.engine.specification import ParquetSource, TaskInput
-from datacanal.site.engine.sqltext import glob_escaped, identifier, literal, literals, type_text
+from datacanal.site.engine.sqltext import type_text
 
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _FILE = "datacanal_file"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from duckdb.sqltypes import DuckDBPyType
 
-from datacanal.site.engine.sqltext import identifier, literal
+from datacanal.planning.quoting import identifier, literal
 from datacanal.site.engine.types import NESTED, RULES, ColumnarFormat, changes, members, name_of
 
 _TAG = "tag"

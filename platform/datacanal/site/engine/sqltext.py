@@ -1,24 +1,9 @@
-"""Names, values and types as SQL text, each made safe for splicing. Nothing else may build SQL from outside text."""
+"""Types as SQL text: what comes from outside is spliced only as DuckDB itself prints it."""
 
 from __future__ import annotations
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
-
-
-def identifier(name: str) -> str:
-    """A quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: str) -> str:
-    """A quoted string."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def literals(values: list[str]) -> str:
-    """A list of quoted strings."""
-    return "[" + ", ".join(map(literal, values)) + "]"
 
 
 def parsed_type(text: str) -> DuckDBPyType:
@@ -29,8 +14,3 @@ def parsed_type(text: str) -> DuckDBPyType:
 def type_text(text: str) -> str:
     """The type as DuckDB itself prints it: what was not a type's text does not survive this."""
     return str(parsed_type(text))
-
-
-def glob_escaped(path: str) -> str:
-    """A path that names itself where DuckDB reads globs."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in path)

@@ -6,8 +6,8 @@ import json
 
 from duckdb.sqltypes import DuckDBPyType
 
+from datacanal.planning.quoting import literal
 from datacanal.site.engine.shapes import member
-from datacanal.site.engine.sqltext import literal
 from datacanal.site.engine.types import NESTED, RULES, members, name_of
 
 _EXACT = 2**53

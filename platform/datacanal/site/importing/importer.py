@@ -12,7 +12,7 @@ import duckdb
 from datacanal.configuration import Configuration, LakeSection
 from datacanal.domain.errors import BadConfiguration, ImportRefused, LakeUnreadable
 from datacanal.domain.ids import RANDOM_BYTES, new_id
-from datacanal.site.engine.sqltext import identifier, literal
+from datacanal.planning.quoting import identifier, literal
 from datacanal.site.importing.options import ImportOptions
 from datacanal.site.importing.reading import Reader, Schema, checked_types
 from datacanal.site.importing.source import open_source

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from datacanal.domain.errors import ImportRefused, LakeUnreadable
-from datacanal.site.engine.sqltext import glob_escaped
+from datacanal.planning.quoting import glob_escaped
 from datacanal.site.importing.reading import Schema
 from datacanal.site.lakes.scan import ListedFolder, list_lake
 

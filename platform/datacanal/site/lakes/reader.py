@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from datacanal.lifeline import hold_on
-from datacanal.site.engine.sqltext import glob_escaped, identifier
+from datacanal.planning.quoting import glob_escaped, identifier
 from datacanal.site.lakes.footers import bounds, is_plain, order_of
 
 _MEMORY_BYTES = 2 * 2**30

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from datacanal.planning.quoting import literal
 from datacanal.protocol.catalogue import DatasetReport
 from datacanal.site.lakes.reading import LakeReader
 from datacanal.site.lakes.registry import Lake, LakeRegistry
@@ -37,8 +38,7 @@ def registry(lake: Path, reader: LakeReader) -> LakeRegistry:
 def write(lake: Path, path: str, query: str, options: str = "") -> Path:
     file = lake / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    target = str(file).replace("'", "''")
-    duckdb.connect().execute(f"COPY ({query}) TO '{target}' (FORMAT parquet {options})")
+    duckdb.connect().execute(f"COPY ({query}) TO {literal(str(file))} (FORMAT parquet {options})")
     return file
 
 
