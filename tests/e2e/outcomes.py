@@ -54,42 +54,55 @@ def difference(ours: Outcome, theirs: Outcome, ordered_by: tuple[int, ...] = ())
     return None
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What the service gave: a table in public types with the DuckDB types it recorded, or the failure instead."""
+
+    names: list[str]
+    types: list[str]
+    table: pa.Table | None
+    now: str = NOW
+    failure: str = ""
+
+    def restored(self, oracle: Oracle) -> Outcome:
+        """The same with each column cast back to its DuckDB type."""
+        if self.table is None:
+            return Outcome([], [], None, self.failure)
+        return _without_unions(Outcome(self.names, self.types, oracle.restored(self.table, self.types)))
+
+
 class ServiceBench:
-    """A running service beside one DuckDB over the same lakes."""
+    """A running service beside one DuckDB over the same lakes; several threads may ask it at once."""
 
     def __init__(self, client: Client, lakes: Mapping[str, Path]) -> None:
         self._client = client
         self._lakes = lakes
-        self._oracle = Oracle({}, now=NOW)
-
-    def ours(self, sql: str, params: Mapping[str, Any]) -> Outcome:
-        """What the service gives, each column cast back from its public type to the DuckDB type that it recorded."""
-        try:
-            job = self._client.sql(sql, params=params)
-            table = job.to_arrow()
-        except DatacanalError as error:
-            return failed(error)
-        result = job.view.result
-        assert result is not None
-        names, types = [column.name for column in result.columns], [column.type for column in result.columns]
-        return _without_unions(Outcome(names, types, self._oracle.restored(table, types)))
 
     def complaint(
         self, sql: str, params: Mapping[str, Any] | None = None, ordered_by: tuple[int, ...] = ()
     ) -> str | None:
         """What is wrong with the service's answer, or None."""
-        ours = self.ours(sql, params or {})
-        return difference(ours, self.expected(sql, params or {}), ordered_by)
+        fetched = self._fetched(sql, params or {})
+        with Oracle(self._lakes, now=fetched.now) as oracle:
+            return difference(fetched.restored(oracle), _expected(oracle, sql, params or {}), ordered_by)
 
-    def expected(self, sql: str, params: Mapping[str, Any]) -> Outcome:
-        """What one DuckDB says at the instant of the newest job that planned the same text."""
-        plan = self._client.job(self._client.jobs(1)[0].id).plan
-        with Oracle(self._lakes, now=plan.now if plan else NOW) as oracle:
-            try:
-                answer = oracle.run(sql, params)
-            except duckdb.Error as error:
-                return failed(error)
-        return _without_unions(Outcome(answer.table.column_names, answer.types, answer.table))
+    def _fetched(self, sql: str, params: Mapping[str, Any]) -> Fetched:
+        try:
+            job = self._client.sql(sql, params=params)
+            table, plan, result = job.to_arrow(), job.plan, job.view.result
+        except DatacanalError as error:
+            return Fetched([], [], None, failure=f"{type(error).__name__}: {error}")
+        assert plan is not None
+        assert result is not None
+        return Fetched([c.name for c in result.columns], [c.type for c in result.columns], table, plan.now)
+
+
+def _expected(oracle: Oracle, sql: str, params: Mapping[str, Any]) -> Outcome:
+    try:
+        answer = oracle.run(sql, params)
+    except duckdb.Error as error:
+        return failed(error)
+    return _without_unions(Outcome(answer.table.column_names, answer.types, answer.table))
 
 
 def _without_unions(outcome: Outcome) -> Outcome:

@@ -176,12 +176,12 @@ def test_the_files_are_imported_whole(bank: Service) -> None:
 def test_a_question_over_both_lakes_gives_what_one_duckdb_gives(bench: ServiceBench, question: str) -> None:
     sql = QUESTIONS[question]
     assert bench.complaint(sql, PARAMS.get(question, {}), sort_columns(sql)) is None
-    assert bench.expected(sql, PARAMS.get(question, {})).table.num_rows > 0
 
 
 @pytest.mark.berka
-def test_every_question_moves_something_between_the_sites(bank: Service, bench: ServiceBench) -> None:
+def test_every_question_moves_something_and_has_an_answer(bank: Service) -> None:
     with bank.client() as client:
         for question, sql in QUESTIONS.items():
-            plan = client.explain(sql, params=PARAMS.get(question, {})).plan
-            assert plan.transfers, question
+            stats = client.sql(sql, params=PARAMS.get(question, {})).stats
+            assert stats.transfers, question
+            assert stats.result_rows, question
