@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from datacanal.domain.errors import AttemptLost, PoolDidNotStart
-from datacanal.protocol.problem import problem_of
+from datacanal.domain.errors import PoolDidNotStart
 from datacanal.site.engine.kernel import Kernel
-from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed
+from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed, lost
 from datacanal.site.engine.work import KernelSettings, Work
 
 _LISTEN_S = 0.02
 
 
 class FakePool:
-    """A `Pool` that keeps the contract. `ran` lists the ids of the tasks that were handed in."""
+    """A `Pool` that keeps the contract. `ran` lists the tasks that were handed in."""
 
     def __init__(self, shape: PoolShape) -> None:
-        self.ran: list[str] = []
+        self.ran: list[Task] = []
         self._shape = shape
         self._started = False
         self._kernels: dict[str, Kernel] = {}
@@ -39,10 +38,10 @@ class FakePool:
 
     async def run(self, task: Task) -> TaskDone | TaskFailed:
         """Run in a thread."""
-        self.ran.append(task.id)
+        self.ran.append(task)
         if not self._started:
             return lost("the pool is stopped")
-        running = self._under_way[task.id] = asyncio.create_task(self._run(task))
+        running = self._under_way[task.id] = asyncio.create_task(self._outcome(task))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -69,7 +68,7 @@ class FakePool:
         self._started = False
         await asyncio.gather(*(self.kill(task_id) for task_id in list(self._under_way)))
 
-    async def _run(self, task: Task) -> TaskDone | TaskFailed:
+    async def _outcome(self, task: Task) -> TaskDone | TaskFailed:
         async with self._places:
             self._begun.add(task.id)
             outcome = await asyncio.to_thread(self._in_kernel, task)
@@ -107,44 +106,23 @@ class PoolThatNeverStarts(FakePool):
 
 
 class PoolThatLosesItsWorker(FakePool):
-    """The first `losses` tasks are lost with the worker that runs them; later ones run."""
+    """The first task is lost with the worker that runs it; later ones run."""
 
-    def __init__(self, shape: PoolShape, losses: int = 1) -> None:
-        super().__init__(shape)
-        self._losses = losses
-
-    async def run(self, task: Task) -> TaskDone | TaskFailed:
-        """Lose it, or run it."""
-        if self._losses:
-            self._losses -= 1
-            self.ran.append(task.id)
+    async def _outcome(self, task: Task) -> TaskDone | TaskFailed:
+        if task is self.ran[0]:
             return lost("its worker died")
-        return await super().run(task)
+        return await super()._outcome(task)
 
 
 class PoolThatHangs(FakePool):
-    """Tasks run until they are killed."""
+    """Nothing runs until it is let go; what is killed before that is lost. `hangs` is set once a task does."""
 
     def __init__(self, shape: PoolShape) -> None:
         super().__init__(shape)
-        self._ends: dict[str, asyncio.Event] = {}
+        self.hangs = asyncio.Event()
+        self.let_go = asyncio.Event()
 
-    async def run(self, task: Task) -> TaskDone | TaskFailed:
-        """Wait for the kill."""
-        self.ran.append(task.id)
-        await self._ends.setdefault(task.id, asyncio.Event()).wait()
-        return lost("it was killed")
-
-    async def kill(self, task_id: str) -> None:
-        """Let the task end."""
-        self._ends.setdefault(task_id, asyncio.Event()).set()
-
-    async def ensure_stopped(self) -> None:
-        """Let all tasks end."""
-        for end in self._ends.values():
-            end.set()
-
-
-def lost(reason: str) -> TaskFailed:
-    """The outcome of a lost attempt."""
-    return TaskFailed(problem=problem_of(AttemptLost(reason=reason)), elapsed_ms=0)
+    async def _outcome(self, task: Task) -> TaskDone | TaskFailed:
+        self.hangs.set()
+        await self.let_go.wait()
+        return await super()._outcome(task)

@@ -11,17 +11,14 @@ import threading
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from pydantic import TypeAdapter
-
 from datacanal.domain.errors import AttemptLost, DatacanalError, OutOfMemory
 from datacanal.frames import BadFrame, read_frame, write_frame
 from datacanal.lifeline import spawn
 from datacanal.protocol.problem import problem_of
 from datacanal.site.engine.output import temporary_path
-from datacanal.site.engine.specification import TaskDone, TaskFailed, TaskOutcome
+from datacanal.site.engine.specification import OUTCOME, TaskDone, TaskFailed
 from datacanal.site.engine.work import KernelSettings, Work
 
-_OUTCOME: TypeAdapter[TaskDone | TaskFailed] = TypeAdapter(TaskOutcome)
 _MODULE = "datacanal.site.engine.kernel_process"
 # Arrow's own allocator takes a gigabyte of addresses at its first use, which the kernel's memory limit would count.
 _ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
@@ -93,7 +90,7 @@ class KernelHandle:
         if not answered:
             self.kill()
         reply = read_frame(replies)
-        return None if reply is None else _OUTCOME.validate_json(reply)
+        return None if reply is None else OUTCOME.validate_json(reply)
 
     def _lost(self, work: Work) -> TaskFailed:
         self._process.kill()

@@ -7,10 +7,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from datacanal.domain.errors import AttemptLost
-from datacanal.protocol.problem import problem_of
 from datacanal.site.engine.kernel_handle import KernelHandle
-from datacanal.site.engine.specification import TaskDone, TaskFailed
+from datacanal.site.engine.specification import TaskDone, TaskFailed, lost
 from datacanal.site.engine.work import KernelSettings, Work
 
 _REMEMBERED_KILLS = 1024
@@ -45,7 +43,7 @@ class Kernels:
         """Run in an idle kernel, or a new one where none is idle; blocks until the outcome."""
         kernel = self._take(attempt)
         if kernel is None:
-            return _killed()
+            return lost("it was killed before it began")
         spare = threading.Timer(_LONG_S, self.start_ahead)
         spare.start()
         try:
@@ -101,7 +99,3 @@ class Kernels:
         settings = self._settings(next(self._numbers))
         Path(settings.spill).parent.mkdir(parents=True, exist_ok=True)
         return KernelHandle(settings)
-
-
-def _killed() -> TaskFailed:
-    return TaskFailed(problem=problem_of(AttemptLost(reason="it was killed before it began")), elapsed_ms=0)

@@ -17,12 +17,10 @@ from typing import Any, BinaryIO
 
 import dask
 from distributed import Client, Security
-from pydantic import TypeAdapter
 
 from datacanal.domain.errors import AttemptLost, OutOfMemory
 from datacanal.frames import LIMIT_BYTES, claim_stdout, receive_frame
 from datacanal.lifeline import hold_on
-from datacanal.protocol.problem import problem_of
 from datacanal.site.engine.admission import Admission, Slot
 from datacanal.site.engine.announcements import RunnerReady, SchedulerAddress, announce
 from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
@@ -36,11 +34,9 @@ from datacanal.site.engine.runner_protocol import (
     WorkerJoined,
     WorkerLeft,
 )
-from datacanal.site.engine.specification import Task, TaskDone, TaskFailed, TaskOutcome
+from datacanal.site.engine.specification import OUTCOME, Task, TaskDone, TaskFailed, lost
 from datacanal.site.engine.work import Work
 from datacanal.site.engine.worker import run_work
-
-_OUTCOME: TypeAdapter[TaskDone | TaskFailed] = TypeAdapter(TaskOutcome)
 
 
 @dataclass
@@ -133,7 +129,7 @@ class Runner:
             return
         entry.killed = True
         if self._admission.withdraw(task_id):
-            self._finish(task_id, _lost("it was killed while it waited"))
+            self._finish(task_id, lost("it was killed while it waited"))
         else:
             self._spawn(self._end(entry))
 
@@ -162,9 +158,9 @@ class Runner:
         task.add_done_callback(_die_of_failure)
 
 
-async def _outcome(future: Any, lost: asyncio.Event) -> TaskDone | TaskFailed:
+async def _outcome(future: Any, left: asyncio.Event) -> TaskDone | TaskFailed:
     """What the worker answered. Whatever Dask raises instead means that the worker, and the attempt, are lost."""
-    gone = asyncio.ensure_future(lost.wait())
+    gone = asyncio.ensure_future(left.wait())
     answer = asyncio.ensure_future(_answer(future))
     await asyncio.wait([gone, answer], return_when=asyncio.FIRST_COMPLETED)
     gone.cancel()
@@ -172,23 +168,19 @@ async def _outcome(future: Any, lost: asyncio.Event) -> TaskDone | TaskFailed:
         return answer.result()
     answer.cancel()
     await future.cancel()
-    return _lost("its worker died")
+    return lost("its worker died")
 
 
 async def _answer(future: Any) -> TaskDone | TaskFailed:
     try:
-        return _OUTCOME.validate_json(await future)
+        return OUTCOME.validate_json(await future)
     except Exception as error:  # Dask raises errors of many modules, and re-raises those of workers
-        return _lost(f"its worker died ({type(error).__name__})")
+        return lost(f"its worker died ({type(error).__name__})")
 
 
 def _may_be_regular(outcome: TaskDone | TaskFailed) -> bool:
     """Whether a regular slot can give what the express slot could not: time, and memory."""
     return not outcome.ok and outcome.problem.code in (AttemptLost.code, OutOfMemory.code)
-
-
-def _lost(reason: str) -> TaskFailed:
-    return TaskFailed(problem=problem_of(AttemptLost(reason=reason)), elapsed_ms=0)
 
 
 def _die_of_failure(task: asyncio.Task[None]) -> None:

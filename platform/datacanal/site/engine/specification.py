@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, TypeAdapter
 
+from datacanal.domain.errors import AttemptLost
 from datacanal.protocol.base import Document
 from datacanal.protocol.plan import PlanColumn
-from datacanal.protocol.problem import Problem
+from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.public import ResultFormat
 
 
@@ -97,6 +98,12 @@ class TaskFailed(Document):
 
 
 TaskOutcome = Annotated[TaskDone | TaskFailed, Field(discriminator="ok")]
+OUTCOME: TypeAdapter[TaskDone | TaskFailed] = TypeAdapter(TaskOutcome)
+
+
+def lost(reason: str) -> TaskFailed:
+    """The outcome of an attempt that ended with its kernel, its worker or its pool; another attempt may succeed."""
+    return TaskFailed(problem=problem_of(AttemptLost(reason=reason)), elapsed_ms=0)
 
 
 class PoolShape(Document):

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datacanal.domain.errors import AttemptLost, PoolDidNotStart
-from datacanal.protocol.problem import problem_of
+from datacanal.domain.errors import PoolDidNotStart
 from datacanal.site.engine.announcements import SchedulerAddress, WorkerAddress
 from datacanal.site.engine.cluster import ClusterSettings
 from datacanal.site.engine.runner_protocol import (
@@ -23,7 +22,7 @@ from datacanal.site.engine.runner_protocol import (
     WorkerJoined,
     WorkerLeft,
 )
-from datacanal.site.engine.specification import Task, TaskDone, TaskFailed
+from datacanal.site.engine.specification import Task, TaskDone, TaskFailed, lost
 from datacanal.site.fleet.children import Child
 from datacanal.site.fleet.log import CappedLog
 
@@ -94,10 +93,9 @@ class Life:
         for child in children:
             child.kill()
         await asyncio.gather(*(child.gone() for child in children))
-        lost = TaskFailed(problem=problem_of(AttemptLost(reason=self._why_lost.result())), elapsed_ms=0)
         for outcome in self._outcomes.values():
             if not outcome.done():
-                outcome.set_result(lost)
+                outcome.set_result(lost(self._why_lost.result()))
         for answer in self._answers.values():
             answer.set_exception(PoolDidNotStart(reason=self._why_lost.result()))
 

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from datacanal.domain.errors import AttemptLost, PoolDidNotStart
-from datacanal.protocol.problem import problem_of
+from datacanal.domain.errors import PoolDidNotStart
 from datacanal.site.engine.cluster import ClusterSettings
 from datacanal.site.engine.output import TEMPORARY_SUFFIX, temporary_path
-from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed
+from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed, lost
 from datacanal.site.fleet.life import Life, Processes
 from datacanal.site.fleet.log import CappedLog
 from datacanal.site.fleet.tls import make_certificates
@@ -76,7 +75,7 @@ class LocalPool:
         try:
             life = await self._begin()
         except PoolDidNotStart as error:
-            return TaskFailed(problem=problem_of(AttemptLost(reason=error.detail)), elapsed_ms=0)
+            return lost(error.detail)
         outcome = await life.run(task)
         if not outcome.ok:
             temporary_path(Path(task.output)).unlink(missing_ok=True)
