@@ -25,6 +25,7 @@ def test_a_list_of_strings_comes_back() -> None:
 def test_an_escaped_path_matches_itself_alone() -> None:
     with duckdb.connect() as connection:
         (found,) = connection.sql(
-            f"SELECT 'a[1]*?.x' GLOB {literal(glob_escaped('a[1]*?.x'))}, 'a1bc.x' GLOB {literal(glob_escaped('a?bc.x'))}"
+            f"SELECT 'a[1]*?.x' GLOB {literal(glob_escaped('a[1]*?.x'))},"
+            f" 'a1bc.x' GLOB {literal(glob_escaped('a?bc.x'))}"
         ).fetchall()
     assert found == (True, False)
