@@ -43,12 +43,17 @@ class Puller:
         return sum(self._shipped(shipment.sql, shipment.proposal.occurrence.name) for shipment in once.values())
 
     def _shipped(self, sql: str, occurrence: str) -> int:
-        for lake, folder in self._lakes.items():
-            for dataset in folder.iterdir():
-                sql = sql.replace(f"{occurrence}.{lake}.{dataset.name} ", f"{self._reader(lake, dataset.name)} ")
-                if sql.endswith(f"{occurrence}.{lake}.{dataset.name}"):
-                    sql = sql.removesuffix(f"{occurrence}.{lake}.{dataset.name}") + self._reader(lake, dataset.name)
-        return self._measured(sql)
+        self._connection.execute(f"ATTACH ':memory:' AS {occurrence}")
+        try:
+            for lake, folder in self._lakes.items():
+                self._connection.execute(f"CREATE SCHEMA {occurrence}.{lake}")
+                for dataset in folder.iterdir():
+                    view = f"{occurrence}.{lake}.{dataset.name}"
+                    reader = self._reader(lake, dataset.name)
+                    self._connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {reader}")
+            return self._measured(sql)
+        finally:
+            self._connection.execute(f"DETACH {occurrence}")
 
     def _reader(self, lake: str, dataset: str) -> str:
         return f"read_parquet('{self._lakes[lake] / dataset}/*.parquet')"

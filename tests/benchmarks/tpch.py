@@ -68,7 +68,7 @@ def _measured(client: Client, plain: duckdb.DuckDBPyConnection, puller: Puller, 
     theirs, ours, jobs = [], [], []
     client.sql(sql).to_arrow()
     for _ in range(RUNS):
-        theirs.append(timed(lambda: plain.execute(sql).to_arrow_table())[0])
+        theirs.append(timed(lambda: plain.sql(sql).to_arrow_table())[0])
         elapsed, job = timed(lambda: _answered(client, sql))
         ours.append(elapsed)
         jobs.append(job)
