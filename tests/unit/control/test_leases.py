@@ -2,185 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TypeVar
-
 import pytest
 from sqlalchemy import select
+from tests.unit.control.story import AROUND, CORE, USERS, Story, hello
 
 from datacanal.control.catalogue import remember_hello
 from datacanal.control.changes import Change
-from datacanal.control.desk import Desk
 from datacanal.control.leases import (
     Agent,
     Around,
-    finish,
     free_old_boot,
-    heartbeat,
     start,
-    take_drops,
-    take_leases,
 )
-from datacanal.control.store.models import AttemptRow, EffectRow, EventRow, JobRow
-from datacanal.control.store.opening import open_store
-from datacanal.control.sweeping import sweep
+from datacanal.control.store.models import EffectRow, JobRow
 from datacanal.domain.errors import (
     ConversionFailed,
-    DatacanalError,
     NotFound,
     OutputLost,
     SiteUnreachable,
     StaleFence,
 )
-from datacanal.domain.job import CancelAsked, PlanningStarted
-from datacanal.protocol.plan import Plan
-from datacanal.protocol.problem import problem_of
+from datacanal.domain.job import CancelAsked
 from datacanal.protocol.site import (
-    Done,
     DropCommand,
-    Failed,
-    Finish,
-    Heartbeat,
-    Hello,
-    Lease,
-    Offer,
-    Progress,
-    Received,
 )
-from datacanal.testing.clock_fake import FakeClock
-from datacanal.testing.compiler_fake import COLUMN, plan_across, plan_at
-
-T = TypeVar("T")
-CORE, USERS = Agent("default", "core", "ses_core"), Agent("default", "users", "ses_users")
-
-
-def hello(site: str, boot: str = "boot1") -> Hello:
-    return Hello(
-        site=site,
-        instance="a",
-        boot=boot,
-        protocol=1,
-        plan_formats=[1],
-        kernel="v2.0.0",
-        functions="f",
-        exchange=f"http://{site}",
-        public_key=f"key-{site}",
-        slots=2,
-        lakes=[],
-    )
-
-
-AROUND = Around(frozenset({"core", "users"}), {"core": hello("core"), "users": hello("users")})
-
-
-class Story:
-    """A store, a clock, and agents that act on it one transaction at a time. `reopen` is kill and restart."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self.clock = FakeClock()
-        self._open()
-        for agent in (CORE, USERS):
-            self.write(lambda change, site=agent.site: remember_hello(change, "default", hello(site), f"ses_{site}"))
-
-    def _open(self) -> None:
-        self.desk = Desk(open_store(self._home, self.clock), self.clock, result_expiry_s=86400)
-
-    def reopen(self) -> None:
-        self.desk.close()
-        self._open()
-
-    def write(self, work: Callable[[Change], T]) -> T:
-        return self.desk.write_now(work)[0]
-
-    def submit(self, plan: Plan, job: str = "job_1") -> None:
-        def store(change: Change) -> None:
-            row = JobRow(
-                id=job, tenant="default", principal="ana", kind="sql", sql="x", params="{}", request_digest="d",
-                state="queued", queue_timeout_s=600, run_timeout_s=3600, total_timeout_s=7200,
-                submitted_at=self.clock.now(), queue_until=self.clock.monotonic() + 600,
-                total_until=self.clock.monotonic() + 7200,
-            )  # fmt: skip
-            change.session.add(row)
-            change.session.flush()
-            change.apply(row, PlanningStarted())
-            change.plan(row, plan)
-
-        self.write(store)
-
-    def lease(self, agent: Agent, around: Around = AROUND) -> Lease | None:
-        leases = self.write(lambda change: take_leases(change, agent, 1, around, 86400))
-        return leases[0] if leases else None
-
-    def leased(self, agent: Agent) -> Lease:
-        lease = self.lease(agent)
-        assert lease is not None
-        return lease
-
-    def done(self, agent: Agent, lease: Lease) -> None:
-        offers = [
-            Offer(output="o", step=lease.step, site=agent.site, url="u", ticket=f"for-{item.public_key}", rows=7,
-                  bytes=70, digest="d", columns=[COLUMN])
-            for item in lease.consumers
-        ]  # fmt: skip
-        received = [Received(step=offer.step, rows=offer.rows, bytes=offer.bytes) for offer in lease.inputs]
-        outcome = Done(
-            output="o", rows=7, bytes=70, digest="d", columns=[COLUMN], offers=offers, scanned_bytes=1,
-            elapsed_ms=1, received=received, said="fine",
-        )  # fmt: skip
-        self.report(agent, lease, outcome)
-
-    def failed(self, agent: Agent, lease: Lease, error: DatacanalError) -> None:
-        self.report(agent, lease, Failed(problem=problem_of(error), elapsed_ms=1, said="broken"))
-
-    def report(self, agent: Agent, lease: Lease, outcome: Done | Failed) -> None:
-        report = Finish(session=agent.session, fence=lease.fence, outcome=outcome)
-        self.write(lambda change: finish(change, agent, lease.job, lease.step, report))
-
-    def beat(self, agent: Agent, lease: Lease, fraction: float = 0.0) -> list[str]:
-        progress = Progress(job=lease.job, step=lease.step, fence=lease.fence, fraction=fraction)
-        report = Heartbeat(session=agent.session, steps=[progress])
-        return [item.step for item in self.write(lambda change: heartbeat(change, agent, report)).stop]
-
-    def sweep(self, after_s: float = 0.0, away: str = "") -> None:
-        self.clock.advance(after_s)
-        self.write(lambda change: sweep(change, lambda _tenant, site: "it is away" if site == away else None))
-
-    def state(self, job: str = "job_1") -> str:
-        return self.desk.read_now(lambda session: session.get_one(JobRow, job).state)
-
-    def problem(self) -> str:
-        text = self.desk.read_now(lambda session: session.get_one(JobRow, "job_1").problem)
-        return str(json.loads(text or "{}").get("code"))
-
-    def drops(self, agent: Agent) -> list[DropCommand]:
-        return self.write(lambda change: take_drops(change, agent))
-
-    def events(self) -> list[str]:
-        return self.desk.read_now(lambda session: list(session.scalars(select(EventRow.event).order_by(EventRow.seq))))
-
-    def outcomes(self) -> list[str]:
-        rows = select(AttemptRow.outcome).order_by(AttemptRow.step_id, AttemptRow.fence)
-        return self.desk.read_now(lambda session: list(session.scalars(rows)))
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with an empty database, made once because migrations take longer than the tests."""
-    home = tmp_path_factory.mktemp("migrated")
-    open_store(home, FakeClock()).dispose()
-    return home
-
-
-@pytest.fixture
-def story(tmp_path: Path, migrated: Path) -> Iterator[Story]:
-    shutil.copytree(migrated, tmp_path / "home")
-    story = Story(tmp_path / "home")
-    yield story
-    story.desk.close()
+from datacanal.testing.compiler_fake import plan_across, plan_at
 
 
 def test_a_lease_carries_the_offer_of_its_input_and_the_consumer_of_its_output(story: Story) -> None:

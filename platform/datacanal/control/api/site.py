@@ -39,7 +39,13 @@ def site_routes(plane: Plane, permitted: Guard) -> APIRouter:
     """What agents call."""
     router = APIRouter(prefix="/v1/site", tags=["site protocol"])
     acting = permitted(Action.ACT_AS_SITE)
+    _add_session(router, plane, acting)
+    _add_attempts(router, plane, acting)
+    _add_uploads(router, plane, acting)
+    return router
 
+
+def _add_session(router: APIRouter, plane: Plane, acting: Principal) -> None:
     @router.post("/hello", response_model=Welcome, responses=problems(409, body=True), openapi_extra=json_body(Hello))
     async def hello(request: Request, caller: Principal = acting) -> Response:
         """Begin a session."""
@@ -74,6 +80,8 @@ def site_routes(plane: Plane, permitted: Guard) -> APIRouter:
         """Keep leases alive."""
         return answer(await plane.coordinator.heartbeat(caller, await read_document(request, Heartbeat)))
 
+
+def _add_attempts(router: APIRouter, plane: Plane, acting: Principal) -> None:
     @router.post(
         "/jobs/{job}/steps/{step}/start",
         status_code=204,
@@ -95,9 +103,6 @@ def site_routes(plane: Plane, permitted: Guard) -> APIRouter:
         """The attempt ended."""
         await plane.coordinator.finish(caller, job, step, await read_document(request, Finish))
         return nothing()
-
-    _add_uploads(router, plane, acting)
-    return router
 
 
 def _add_uploads(router: APIRouter, plane: Plane, acting: Principal) -> None:
