@@ -6,10 +6,8 @@ Documents are stored as their JSON text. Columns ending in `_until` are monotoni
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from sqlalchemy import (
-    CheckConstraint,
     DateTime,
     Dialect,
     ForeignKey,
@@ -21,14 +19,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import BigInteger, Integer, TypeDecorator
+from sqlalchemy.types import BigInteger, TypeDecorator
 
 from datacanal.domain.job import JobState
 from datacanal.domain.step import StepState
+from datacanal.storage.tables import COUNTER, NAMING, Owned, one_of
 
 ROLES = ("admin", "operator", "steward", "analyst", "publisher", "developer", "site")
-# SQLite counts up by itself only in a column that is exactly INTEGER.
-_Counter = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -47,35 +44,15 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+    metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {datetime: UtcDateTime(), str: Text()}  # noqa: RUF012  # SQLAlchemy reads it from the class
-
-
-class Owned:
-    """Whose row it is."""
-
-    tenant: Mapped[str] = mapped_column(String(128))
-    principal: Mapped[str] = mapped_column(String(128))
-
-
-def _one_of(column: str, values: tuple[str, ...] | type[StrEnum]) -> CheckConstraint:
-    names = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({names})", name=column)
 
 
 class TokenRow(Owned, Base):
     """A token; of its secret only the digest. `principal` created it, `name` is who it speaks for."""
 
     __tablename__ = "tokens"
-    __table_args__ = (_one_of("role", ROLES),)
+    __table_args__ = (one_of("role", ROLES),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(128))
@@ -90,7 +67,7 @@ class TokenRow(Owned, Base):
 class JobRow(Owned, Base):
     __tablename__ = "jobs"
     __table_args__ = (
-        _one_of("state", JobState),
+        one_of("state", JobState),
         UniqueConstraint("tenant", "principal", "idempotency_key"),
         Index(None, "state", "principal", "id"),
         Index(None, "tenant", "principal", "id"),
@@ -130,7 +107,7 @@ class StepRow(Owned, Base):
     """A step of a plan; `output` and what follows describe the output of its finished attempt."""
 
     __tablename__ = "steps"
-    __table_args__ = (_one_of("state", StepState), Index(None, "state", "site"))
+    __table_args__ = (one_of("state", StepState), Index(None, "state", "site"))
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -180,7 +157,7 @@ class EventRow(Owned, Base):
     __tablename__ = "events"
     __table_args__ = (Index(None, "job_id", "seq"),)
 
-    seq: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     at: Mapped[datetime]
     event: Mapped[str] = mapped_column(String(32))
@@ -235,9 +212,9 @@ class EffectRow(Owned, Base):
     """
 
     __tablename__ = "effects"
-    __table_args__ = (_one_of("kind", ("drop",)), Index(None, "site", "id"))
+    __table_args__ = (one_of("kind", ("drop",)), Index(None, "site", "id"))
 
-    id: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=True)
     kind: Mapped[str] = mapped_column(String(16))
     site: Mapped[str] = mapped_column(String(64))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from datacanal.control.changes import LEASE_S
 from datacanal.control.clock import Clock
-from datacanal.control.store.migrate import migrate
 from datacanal.control.store.models import BootRow, JobRow, StepRow
-from datacanal.control.store.sqlite import sqlite_engine
 from datacanal.domain.errors import AlreadyRunning
 from datacanal.domain.job import LIVE_JOBS
 from datacanal.domain.step import ACTIVE_STEPS
+from datacanal.storage.sqlite import open_database
 
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _SYSTEM = {"tenant": "system", "principal": "system"}
 
 
@@ -39,11 +39,7 @@ class HomeLock:
 
 def open_store(home: Path, clock: Clock) -> Engine:
     """The engine on the home's migrated database. The caller holds the home's lock."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = home / "control.sqlite"
-    engine = sqlite_engine(file)
-    file.touch(mode=0o600)
-    migrate(engine)
+    engine = open_database(home / "control.sqlite", MIGRATIONS, begin="BEGIN")
     with Session(engine) as session, session.begin():
         _rebase(session, clock)
         _renew_leases(session, clock)

@@ -1,16 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that `datacanal.site.store.database` hands over."""
+"""Alembic's entry to the migrations of this store."""
 
 from __future__ import annotations
 
-from alembic import context
-
 from datacanal.site.store.models import Base
+from datacanal.storage.migrating import run_migrations
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
-    render_as_batch=True,
-    transactional_ddl=True,
-)
-with context.begin_transaction():
-    context.run_migrations()
+run_migrations(Base.metadata)

@@ -5,31 +5,17 @@ Documents are stored as their JSON text, instants as milliseconds since 1970 in 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from datacanal.storage.tables import COUNTER, NAMING, Owned, one_of
+
 SITE_ITSELF = {"tenant": "site", "principal": "site"}
-# SQLite counts up by itself only in a column that is exactly INTEGER.
-_Counter = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+    metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {str: Text(), int: BigInteger()}  # noqa: RUF012  # SQLAlchemy reads it from the class
-
-
-class Owned:
-    """Whose row it is."""
-
-    tenant: Mapped[str] = mapped_column(String(128))
-    principal: Mapped[str] = mapped_column(String(128))
 
 
 class SnapshotRow(Owned, Base):
@@ -108,11 +94,11 @@ class EgressRow(Owned, Base):
 
     __tablename__ = "egress"
     __table_args__ = (
-        CheckConstraint("decision IN ('released', 'refused')", name="decision"),
+        one_of("decision", ("released", "refused")),
         UniqueConstraint("job", "step", "digest", "decision"),
     )
 
-    seq: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=True)
     at_ms: Mapped[int]
     purpose: Mapped[str | None]
     job: Mapped[str] = mapped_column(String(64))

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from typing import Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_BUSY_MS = 10_000
+from datacanal.storage.migrating import migrate
+
+Begin = Literal["BEGIN", "BEGIN IMMEDIATE"]
+"""`BEGIN IMMEDIATE` also keeps two transactions from reading what both mean to write."""
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "temp_store=MEMORY")
 
 
-def sqlite_engine(file: Path) -> Engine:
-    """An engine on the file. One process writes; readers never wait for it."""
+def open_database(file: Path, migrations: Path, *, begin: Begin) -> Engine:
+    """The engine on a database that only its owner may read, made or brought to the newest schema.
+
+    One process writes; readers never wait for it.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.touch(mode=0o600)
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         connect_args={"check_same_thread": False},
         hide_parameters=True,  # error texts would quote SQL and its parameters into the log
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", lambda connection: _begin(connection, begin))
+    migrate(engine, migrations)
     return engine
 
 
 def _prepare(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
     # The driver's own transaction handling begins too late and commits around DDL; ours is explicit.
     connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={_BUSY_MS}",
-        "temp_store=MEMORY",
-    ):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+def _begin(connection: Connection, begin: Begin) -> None:
+    connection.exec_driver_sql(begin)
