@@ -77,9 +77,11 @@ async def control_house(
         url = f"http://{address_of(listening)}"
         server = HttpServer(build_app(plane), listening)
         await server.start()
-        async with AsyncExitStack() as resources:
-            try:
-                yield ControlHouse(plane, url, home, resources)
-            finally:
-                plane.begin_closing()
-        await server.stop()
+        try:
+            async with AsyncExitStack() as resources:
+                try:
+                    yield ControlHouse(plane, url, home, resources)
+                finally:
+                    plane.begin_closing()
+        finally:
+            await server.stop()
