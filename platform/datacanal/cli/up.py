@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 
 from datacanal.cli.supervisor import Part, Supervisor
 from datacanal.configuration import Configuration
-from datacanal.domain.errors import AlreadyRunning, FileNotWritable
+from datacanal.domain.errors import FileNotWritable
+from datacanal.homes import only_one
 from datacanal.protocol.public import SiteList
 
 _LOOK_S = 0.1
@@ -53,21 +52,13 @@ def parts_of(configuration: Configuration) -> list[Part]:
 
 @contextmanager
 def one_instance(home: Path) -> Iterator[None]:
-    """Hold the lock of this state; it ends with the process, however that ends."""
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise FileNotWritable(file=str(home), reason=error.strerror or str(error)) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise AlreadyRunning(home=str(home)) from None
-    try:
+    """Hold the lock of this state. Raises `AlreadyRunning` or `FileNotWritable`."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_one(home, "up.lock"))
+        except OSError as error:
+            raise FileNotWritable(file=str(home), reason=error.strerror or str(error)) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

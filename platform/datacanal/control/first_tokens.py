@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from datacanal.configuration import Configuration
@@ -10,6 +9,7 @@ from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
 from datacanal.control.tokens import TENANT, live_tokens, new_token, secret_is_of
 from datacanal.domain.access import Principal
+from datacanal.homes import write_secret
 from datacanal.protocol.public import Role, TokenRequest
 
 _SYSTEM = Principal(tenant=TENANT, name="system", role="admin")
@@ -31,7 +31,7 @@ def _ensure_token(desk: Desk, file: Path, role: Role, name: str) -> None:
         if not secret_is_of(_read(file), known):
             row, secret = new_token(change.clock, _SYSTEM, TokenRequest(name=name, role=role))
             change.session.add(row)
-            _write(file, secret)
+            write_secret(file, f"{secret}\n".encode("ascii"))
 
     desk.write_now(ensure)
 
@@ -41,17 +41,6 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _write(file: Path, secret: str) -> None:
-    """Whole or not at all, and never readable by others, not even for a moment."""
-    unfinished = file.with_name(f".{file.name}.new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:
-        handle.write(secret + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    unfinished.replace(file)
 
 
 def _ensure_private(directory: Path) -> None:

@@ -19,8 +19,9 @@ from datacanal.control.compiling import StatementCompiler
 from datacanal.control.first_tokens import ensure_first_tokens
 from datacanal.control.plane import Plane, build_plane
 from datacanal.control.planner import Compiler
-from datacanal.control.store.opening import HomeLock, open_store
+from datacanal.control.store.opening import open_store
 from datacanal.control.tokens import TENANT
+from datacanal.homes import only_one
 from datacanal.serving.handlers import failure_fields
 from datacanal.serving.runner import HttpServer, address_of, bind
 
@@ -33,15 +34,12 @@ def serve_control(configuration: Configuration) -> None:
 
     Raises `AlreadyRunning` and `PortInUse` before anything was changed.
     """
-    lock = HomeLock(configuration.home)
-    try:
+    with only_one(configuration.home, "control.lock"):
         binders = BinderPool()
         try:
             asyncio.run(_serve(configuration, binders))
         finally:
             binders.stop()
-    finally:
-        lock.release()
 
 
 async def _serve(configuration: Configuration, binders: BinderPool) -> None:

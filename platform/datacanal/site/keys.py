@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from datacanal.homes import write_secret
 
 _SEED_BYTES = 32
 
@@ -53,10 +54,5 @@ def _kept(file: Path, randomness: Callable[[int], bytes]) -> bytes:
     except FileNotFoundError:
         pass
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unfinished = file.with_suffix(".new")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(randomness(_SEED_BYTES))
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(file)
+    write_secret(file, randomness(_SEED_BYTES))
     return file.read_bytes()

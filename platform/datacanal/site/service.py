@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from datacanal.configuration import Configuration, LakeSection, SiteSection
-from datacanal.domain.errors import AlreadyRunning, LakeUnreadable, Unauthenticated
+from datacanal.domain.errors import LakeUnreadable, Unauthenticated
+from datacanal.homes import only_one
 from datacanal.logs import configure_logs
 from datacanal.serving.runner import bind
 from datacanal.site.assembly import SiteSetup, running_site
@@ -43,7 +43,7 @@ def serve_site(configuration: Configuration, name: str) -> None:
     places = Places(configuration.site_home(name))
     places.ensure()
     configure_logs(f"site {name}")
-    with _only_one(places.home):
+    with only_one(places.home, "agent.lock"):
         asyncio.run(_serve(configuration, site, lakes, places))
 
 
@@ -61,19 +61,6 @@ def _check_readable(lake: LakeSection) -> None:
             next(entries, None)
     except OSError as error:
         raise LakeUnreadable(lake=lake.name, url=lake.url, reason=error.strerror or str(error)) from None
-
-
-@contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    descriptor = os.open(home / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise AlreadyRunning(home=str(home)) from None
-    else:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class TokenSource:

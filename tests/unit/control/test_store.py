@@ -1,4 +1,4 @@
-"""The control plane's store: checks, locks."""
+"""The control plane's store: checks, data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from datacanal.control.store.opening import HomeLock, open_store
-from datacanal.domain.errors import AlreadyRunning
+from datacanal.control.store.opening import open_store
 from datacanal.testing.clock_fake import FakeClock
 
 
@@ -30,11 +29,3 @@ def test_opening_again_keeps_the_data(tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM boots")).scalar() == 1
     engine.dispose()
-
-
-def test_two_control_planes_never_share_a_home(tmp_path: Path) -> None:
-    lock = HomeLock(tmp_path)
-    with pytest.raises(AlreadyRunning):
-        HomeLock(tmp_path)
-    lock.release()
-    HomeLock(tmp_path).release()

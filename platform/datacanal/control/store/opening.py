@@ -1,9 +1,7 @@
-"""Open the store of a home directory: locked, migrated, with deadlines that this boot's clock understands."""
+"""Open the store of a home directory: migrated, with deadlines that this boot's clock understands."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
 from sqlalchemy import Engine, select, update
@@ -12,29 +10,12 @@ from sqlalchemy.orm import Session
 from datacanal.control.changes import LEASE_S
 from datacanal.control.clock import Clock
 from datacanal.control.store.models import BootRow, JobRow, StepRow
-from datacanal.domain.errors import AlreadyRunning
 from datacanal.domain.job import LIVE_JOBS
 from datacanal.domain.step import ACTIVE_STEPS
 from datacanal.storage.sqlite import open_database
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _SYSTEM = {"tenant": "system", "principal": "system"}
-
-
-class HomeLock:
-    """Held for as long as the process lives: two control planes never write one store."""
-
-    def __init__(self, home: Path) -> None:
-        home.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(home / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._descriptor)
-            raise AlreadyRunning(home=str(home)) from None
-
-    def release(self) -> None:
-        os.close(self._descriptor)
 
 
 def open_store(home: Path, clock: Clock) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from datacanal.homes import write_secret
 
 _LIFETIME = timedelta(days=3650)
 _SKEW = timedelta(days=1)
@@ -37,9 +38,9 @@ def make_certificates(directory: Path, now: datetime) -> None:
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    _write(directory / "ca.pem", authority.public_bytes(pem))
-    _write(directory / "cert.pem", certificate.public_bytes(pem))
-    _write(
+    write_secret(directory / "ca.pem", authority.public_bytes(pem))
+    write_secret(directory / "cert.pem", certificate.public_bytes(pem))
+    write_secret(
         directory / "key.pem",
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
@@ -61,9 +62,3 @@ def _builder(
         .not_valid_before(now - _SKEW)
         .not_valid_after(now + _LIFETIME)
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123  # the mode must hold from the first byte
-        file.write(content)

@@ -1,0 +1,40 @@
+"""Home directories: one process at a time works in one, and their secrets are for their owner only."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datacanal.domain.errors import AlreadyRunning
+
+
+@contextmanager
+def only_one(home: Path, lock: str) -> Iterator[None]:
+    """Hold the lock file of that name in the home, made if need be; it ends with the process, however that ends.
+
+    Raises `AlreadyRunning` where another process holds it, and `OSError` where the home cannot be written.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(home / lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(home=str(home)) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_secret(file: Path, content: bytes) -> None:
+    """Whole or not at all, durably, and never readable by others, not even for a moment."""
+    unfinished = file.with_name(f".{file.name}.new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(file)
