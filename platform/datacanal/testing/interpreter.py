@@ -14,7 +14,7 @@ from datacanal.planning.gate import check_tree
 from datacanal.planning.instant import instant_statements
 from datacanal.planning.names import check_inputs
 from datacanal.planning.quoting import identifier, literal
-from datacanal.protocol.plan import DatasetInput, Plan, PlanColumn, Step, StepInput, TransferInput
+from datacanal.protocol.plan import DatasetInput, Plan, PlanColumn, Step, StepInput
 
 Source: TypeAlias = pa.Table | Path | str | duckdb.DuckDBPyRelation
 """What stands for a dataset: an Arrow table, a relation, or the path or glob of Parquet files."""
@@ -82,9 +82,12 @@ class Interpreter:
         self._connection.execute(f"ATTACH ':memory:' AS {given.occurrence}; CREATE SCHEMA IF NOT EXISTS {schema}")
         if isinstance(given, DatasetInput):
             select = _select(given.columns, given.columns, self._sources[given.lake, given.dataset])
+        elif given.counted:
+            # The count as a literal, as sites write it: a subquery here would change the plan around it.
+            select = f"{_nulls(given.columns)} FROM range({outputs[given.from_step]['rows'][0].as_py()})"
         else:
             self._connection.register(given.occurrence, outputs[given.from_step])
-            select = _arrived(given, f"temp.main.{given.occurrence}")
+            select = _select(given.columns, given.shipped, f"temp.main.{given.occurrence}")
         self._connection.execute(f"CREATE VIEW {schema}.{identifier(given.dataset)} AS {select}")
 
     def _add_source(self, source: Source) -> str:
@@ -100,12 +103,6 @@ class Interpreter:
             for statement in instant_statements(now):
                 self._connection.execute(statement)
             self._now = now
-
-
-def _arrived(given: TransferInput, source: str) -> str:
-    if given.counted:
-        return f"{_nulls(given.columns)} FROM range((SELECT rows FROM {source}))"
-    return _select(given.columns, given.shipped, source)
 
 
 def _select(columns: list[PlanColumn], present: list[PlanColumn], source: str) -> str:
