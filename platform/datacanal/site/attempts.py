@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,8 @@ from datacanal.site.store.work import WorkStore
 from datacanal.site.tasks import task_id
 
 _KILL_AGAIN_S = 0.5
+_WORTH_TELLING_S = 0.3
+"""A step that is over sooner is only reported as finished: half the words, and it was never seen running anyway."""
 _log = structlog.get_logger()
 
 
@@ -31,6 +34,7 @@ class _Attempt:
     work: asyncio.Task[None] | None = None
     step: asyncio.Task[Done | Failed] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def ref(self) -> StepRef:
@@ -118,6 +122,7 @@ class Attempts:
         start = asyncio.create_task(self._report_start(attempt))
         try:
             outcome = await self._outcome(attempt)
+            attempt.over.set()
             await start
             await self._report(attempt, outcome)
         finally:
@@ -144,6 +149,9 @@ class Attempts:
             return Failed(problem=problem_of(DatacanalError()), elapsed_ms=0)
 
     async def _report_start(self, attempt: _Attempt) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(attempt.over.wait(), _WORTH_TELLING_S)
+            return
         try:
             await self._session.call("start", lambda welcome: self._link.start(attempt.ref, welcome.session))
         except DatacanalError as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datacanal.planning.instant import INSTANT_FUNCTIONS, instant_statements
 from datacanal.protocol.problem import problem_of
-from datacanal.site.engine.connection import lock, open_connection
+from datacanal.site.engine.connection import Connections, Limits
 from datacanal.site.engine.diagnosis import diagnosed
 from datacanal.site.engine.failures import failure_of, words_of
 from datacanal.site.engine.inputs import Inputs
@@ -17,71 +18,84 @@ from datacanal.site.engine.specification import Task, TaskDone, TaskFailed
 from datacanal.site.engine.statement import check_gate, run_into
 from datacanal.site.engine.work import KernelSettings, Work
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 
 class Kernel:
     """Runs tasks one after the other, each on a connection of its own that is opened ahead."""
 
     def __init__(self, settings: KernelSettings) -> None:
         self._settings = settings
-        self._connection = open_connection(settings)
-        self._used = False
+        self._connections = Connections(settings)
+        self._connection: DuckDBPyConnection | None = None
 
     def renew(self) -> None:
-        """Replace a used connection by a fresh one; call it when the outcome is on its way."""
-        if self._used:
-            self._connection.close()
-            self._connection = open_connection(self._settings)
-            self._used = False
+        """Make ready for the next task; call it when the outcome of the last is on its way."""
+        self._connections.renew()
 
     def run(self, work: Work) -> TaskDone | TaskFailed:
         """Run to the end. Every failure is an outcome; the output exists only where the outcome is `TaskDone`."""
         started = time.monotonic()
-        self.renew()
-        self._used = True
         try:
             return self._done(work, started)
         except Exception as error:  # whatever a library raises is this task's outcome, not this process's end
+            self._connections.spoil()
             problem = problem_of(failure_of(error, work.memory_bytes))
             return TaskFailed(problem=problem, elapsed_ms=_elapsed_ms(started), said=words_of(error.__cause__ or error))
 
     def interrupt(self) -> None:
         """Ask the statement under way to end. DuckDB listens only between its own steps; a process can be killed."""
-        self._connection.interrupt()
+        if self._connection is not None:
+            self._connection.interrupt()
 
     def close(self) -> None:
-        """Close the connection; the kernel is of no use afterwards."""
-        self._connection.close()
+        """Close the connections; the kernel is of no use afterwards."""
+        self._connections.close()
 
     def _done(self, work: Work, started: float) -> TaskDone:
         task = work.task
+        limits = Limits(work.memory_bytes, work.threads, lossless=task.format == "lossless")
+        connection = self._connection = self._connections.take(limits)
+        try:
+            done = self._run_on(connection, task, started)
+        finally:
+            connection.close()
         if _reads_clock(task.sql):
-            self._connection.execute(";".join(instant_statements(task.now)))
-        lock(self._connection, work.memory_bytes, work.threads, lossless=task.format == "lossless")
+            self._connections.spoil()  # the task's own instant stands in this database
+        else:
+            self._connections.give_back(connection)
+        return done
+
+    def _run_on(self, connection: DuckDBPyConnection, task: Task, started: float) -> TaskDone:
+        if _reads_clock(task.sql):
+            connection.execute(";".join(instant_statements(task.now)))
         if task.gated:
-            check_gate(self._connection, task)
+            check_gate(connection, task)
         with (
-            Inputs(self._connection, self._settings.readable) as inputs,
+            Inputs(connection, self._settings.readable) as inputs,
             OutputFile(Path(task.output), task.max_output_bytes) as output,
         ):
-            rows = self._rows(task, inputs, output)
+            rows = _rows(connection, task, inputs, output)
             output.commit()
         return TaskDone(
             rows=rows,
             bytes=output.bytes,
             digest=output.digest,
-            scanned_bytes=scanned_bytes(self._connection),
+            scanned_bytes=scanned_bytes(connection),
             elapsed_ms=_elapsed_ms(started),
         )
 
-    def _rows(self, task: Task, inputs: Inputs, output: OutputFile) -> int:
-        try:
-            inputs.attach(task)
-            rows = run_into(self._connection, task, output)
-        except Exception as error:
-            inputs.check()
-            raise (output.failure or diagnosed(error, task, inputs.held)) from error
+
+def _rows(connection: DuckDBPyConnection, task: Task, inputs: Inputs, output: OutputFile) -> int:
+    try:
+        inputs.attach(task)
+        rows = run_into(connection, task, output)
+    except Exception as error:
         inputs.check()
-        return rows
+        raise (output.failure or diagnosed(error, task, inputs.held)) from error
+    inputs.check()
+    return rows
 
 
 def _reads_clock(sql: str) -> bool:

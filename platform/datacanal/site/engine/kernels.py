@@ -12,7 +12,7 @@ from datacanal.site.engine.specification import TaskDone, TaskFailed, lost
 from datacanal.site.engine.work import KernelSettings, Work
 
 _REMEMBERED_KILLS = 1024
-_LONG_S = 1.0
+_LONG_S = 3.0
 """A task that takes longer gets a spare started beside it, for whoever comes next; most tasks are over before."""
 
 

@@ -72,3 +72,29 @@ def test_no_connection_serves_two_tasks(bench: Bench) -> None:
     assert bench.kernel._connection is not first
     with pytest.raises(duckdb.ConnectionException):
         first.execute("SELECT 1")
+
+
+def test_nothing_that_a_task_had_is_there_for_the_next(bench: Bench) -> None:
+    given = task_input(ParquetSource(files=[]), {"id": "INTEGER"})
+    count = "SELECT count(*) AS n FROM occ0.transactions.payments"
+    bench.done(statement_task(count, {"n": "BIGINT"}, bench.scratch / "out.arrow", [given]))
+    bench.done(statement_task("SELECT 1 AS n", {"n": "INTEGER"}, bench.scratch / "out.arrow"))
+    catalogs = bench.kernel._connections._database.execute("SELECT database_name FROM duckdb_databases()").fetchall()
+    assert {name for (name,) in catalogs} == {"memory", "system", "temp"}
+
+
+def test_a_stock_of_connections_is_made_anew_when_it_is_used_up(bench: Bench) -> None:
+    for number in range(70):
+        task = statement_task(f"SELECT {number} AS n", {"n": "INTEGER"}, bench.scratch / "out.arrow")
+        assert bench.done(task).rows == 1
+
+
+def test_every_connection_of_the_stock_is_locked_and_without_replacement_scans(bench: Bench) -> None:
+    for _ in range(3):
+        bench.done(statement_task("SELECT 1 AS n", {"n": "INTEGER"}, bench.scratch / "out.arrow"))
+        last = bench.kernel._connections._stock[-1]
+        [settings] = last.execute(
+            "SELECT current_setting('lock_configuration'), current_setting('python_enable_replacements'), "
+            "current_setting('enable_external_access'), current_setting('TimeZone')"
+        ).fetchall()
+        assert settings == (True, False, False, "UTC")
