@@ -10,11 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.integration.town import LAKES, OneAtATime, Town, line, play, write
+from tests.integration.town import LAKES, OneAtATime, Town, line, play
 
 from datacanal.site.policy import Policy
 from datacanal.testing.control_house import control_house
 from datacanal.testing.fake_pool import PoolThatLosesItsWorker
+from datacanal.testing.tasks import write_parquet
 
 JOIN = (
     "SELECT name, count(*) n FROM transactions.payments JOIN people.persons USING (person)"
@@ -79,7 +80,7 @@ def test_new_files_are_seen_and_do_not_disturb_what_is_planned(tmp_path: Path) -
         pool = await town.open_hanging("core")
         job = await town.submit("SELECT count(*) AS n FROM transactions.payments")
         await pool.hangs.wait()
-        write(tmp_path, "transactions/payments/2.parquet", "SELECT 1 id, 1 person, 1.5 amount")
+        write_parquet(tmp_path / "transactions/payments/2.parquet", "SELECT 1 id, 1 person, 1.5 amount")
         await town.refreshed("transactions")
         pool.let_go.set()
         assert (await town.ended(job))["state"] == "succeeded"
@@ -95,7 +96,7 @@ def test_a_changed_file_fails_the_step_instead_of_giving_other_rows(tmp_path: Pa
         pool = await town.open_hanging("core")
         job = await town.submit("SELECT count(*) AS n FROM transactions.payments")
         await pool.hangs.wait()
-        write(tmp_path, "transactions/payments/1.parquet", "SELECT 1 id, 1 person, 1.5 amount")
+        write_parquet(tmp_path / "transactions/payments/1.parquet", "SELECT 1 id, 1 person, 1.5 amount")
         pool.let_go.set()
         view = await town.ended(job)
         assert view["state"] == "failed"
@@ -164,7 +165,7 @@ def test_an_agent_that_comes_back_takes_its_job_up_again(tmp_path: Path) -> None
 
 
 def test_a_job_survives_the_control_plane_s_restart(tmp_path: Path) -> None:
-    write(tmp_path, "transactions/payments/1.parquet", "SELECT range id FROM range(1000)")
+    write_parquet(tmp_path / "transactions/payments/1.parquet", "SELECT range id FROM range(1000)")
     home = tmp_path / "control"
     home.mkdir()
 

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx
 import pyarrow as pa
 
@@ -31,6 +30,7 @@ from datacanal.site.store.egress import EgressBook
 from datacanal.site.store.models import EgressRow
 from datacanal.testing.control_house import ControlHouse, control_house
 from datacanal.testing.fake_pool import FakePool, PoolThatHangs
+from datacanal.testing.tasks import write_parquet
 
 LAKES = {"core": "transactions", "users": "people"}
 PUBLIC = Policy.model_validate({"default_class": "public"})
@@ -186,21 +186,13 @@ async def town(folder: Path) -> AsyncIterator[Town]:
                 await built.close(site)
 
 
-def write(folder: Path, path: str, query: str) -> None:
-    file = folder / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
-        connection.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet)")
-
-
 def play(folder: Path, story: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
     """Two lakes, a control plane, and what the test does with them."""
-    write(
-        folder,
-        "transactions/payments/1.parquet",
+    write_parquet(
+        folder / "transactions/payments/1.parquet",
         "SELECT range id, range % 10 person, range * 1.5 amount FROM range(1000)",
     )
-    write(folder, "people/persons/1.parquet", "SELECT range person, 'p' || range AS name FROM range(10)")
+    write_parquet(folder / "people/persons/1.parquet", "SELECT range person, 'p' || range AS name FROM range(10)")
 
     async def main() -> None:
         async with town(folder) as built:

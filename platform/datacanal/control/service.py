@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -23,7 +22,7 @@ from datacanal.control.store.opening import open_store
 from datacanal.control.tokens import TENANT
 from datacanal.homes import only_one
 from datacanal.serving.handlers import failure_fields
-from datacanal.serving.runner import HttpServer, address_of, bind
+from datacanal.serving.runner import HttpServer, address_of, bind, stop_asked
 
 _RESTART_PAUSE_S = 1.0
 _log = structlog.get_logger()
@@ -43,9 +42,7 @@ def serve_control(configuration: Configuration) -> None:
 
 
 async def _serve(configuration: Configuration, binders: BinderPool) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     listening = bind(configuration.control.listen, key="control.listen")
     warming = asyncio.create_task(asyncio.to_thread(binders.start))
     clock = SystemClock()

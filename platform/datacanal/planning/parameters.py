@@ -8,6 +8,7 @@ from typing import Any
 
 from datacanal.domain.errors import BadParameter
 from datacanal.planning.binding import Tree
+from datacanal.planning.tree_walk import objects
 
 _MAX_NESTING = 8
 _LARGEST = 2**127 - 1
@@ -32,15 +33,7 @@ def check_parameters(tree: Tree, params: Mapping[str, Any]) -> None:
 
 
 def _used(tree: Tree) -> Iterator[str]:
-    stack: list[Any] = [tree.get("statements")]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict):
-            if value.get("class") == "PARAMETER":
-                yield str(value["identifier"])
-            stack.extend(value.values())
+    return (str(node["identifier"]) for node in objects(tree.get("statements")) if node.get("class") == "PARAMETER")
 
 
 def _check_value(name: str, value: object, depth: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from datacanal.planning.binding import Binder, Tree
+from datacanal.planning.tree_walk import objects
 
 _OCCURRENCE = re.compile(r"\bocc\d+\.")
 _PLAIN_CATALOG = "memory."
@@ -44,14 +45,8 @@ def retitle(tree: Tree, names: list[str]) -> bool:
 
 
 def _untitled(tree: Tree) -> Iterator[dict[str, Any]]:
-    stack: list[Any] = [tree.get("statements")]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict):
-            stack.extend(value.values())
-            yield from (item for item in value.get("select_list") or [] if _needs_title(item))
+    for node in objects(tree.get("statements")):
+        yield from (item for item in node.get("select_list") or [] if _needs_title(item))
 
 
 def _needs_title(item: dict[str, Any]) -> bool:
@@ -59,16 +54,7 @@ def _needs_title(item: dict[str, Any]) -> bool:
 
 
 def _holds_a_subquery(item: dict[str, Any]) -> bool:
-    stack: list[Any] = [item]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict):
-            if value.get("class") == "SUBQUERY":
-                return True
-            stack.extend(value.values())
-    return False
+    return any(node.get("class") == "SUBQUERY" for node in objects(item))
 
 
 def _title(item: dict[str, Any], binder: Binder) -> str:

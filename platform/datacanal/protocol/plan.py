@@ -6,13 +6,11 @@ statement, so that two uses of one dataset can carry different columns and rows.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from datacanal.protocol.base import Document
+from datacanal.protocol.base import Document, digest_of
 
 PLAN_FORMAT = 1
 
@@ -122,8 +120,7 @@ class Plan(Document):
     @property
     def digest(self) -> str:
         """sha256 (hex) of the document, equal wherever it was read."""
-        content = self.model_dump(mode="json", by_alias=True)
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json", by_alias=True))
 
     def step(self, step_id: str) -> Step:
         """The step of that id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import signal
 import socket
 
 import uvicorn
@@ -43,8 +44,16 @@ def address_of(listening: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def stop_asked() -> asyncio.Event:
+    """Set when this process is told to stop, by SIGTERM or SIGINT. For the running loop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
 class HttpServer:
-    """One application on one socket, inside a running event loop. The caller handles signals."""
+    """One application on one socket, inside a running event loop. The caller stops it."""
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
         _silence_uvicorn()

@@ -6,8 +6,6 @@ refused with `not_available`, so that a lake whose owner relies on it does not s
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import tomllib
 from datetime import datetime
@@ -18,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from datacanal.configuration import Section, Size
 from datacanal.domain.errors import BadPolicy, NotAvailable
+from datacanal.protocol.base import digest_of
 
 ColumnClass = Literal["public", "masked", "join_key", "aggregate", "secret"]
 _MASK = re.compile(r"^(year|hash|prefix\(\d{1,4}\)|bucket\(\d+(\.\d+)?\))$")
@@ -107,8 +106,7 @@ class Policy(Section):
     @property
     def digest(self) -> str:
         """sha256 (hex) of the canonical content."""
-        content = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     def class_of(self, dataset: str, column: str) -> ColumnClass:
         """The class of a column; names are compared as DuckDB compares them, without case."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from datacanal.configuration import Configuration, LakeSection, SiteSection
 from datacanal.domain.errors import LakeUnreadable, Unauthenticated
 from datacanal.homes import only_one
 from datacanal.logs import configure_logs
-from datacanal.serving.runner import bind
+from datacanal.serving.runner import bind, stop_asked
 from datacanal.site.assembly import SiteSetup, running_site
 from datacanal.site.engine.specification import PoolShape
 from datacanal.site.fleet.local import LocalPool
@@ -85,9 +84,7 @@ class TokenSource:
 
 
 async def _serve(configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     listening = bind(site.exchange, key=f"sites.{site.name}.exchange")
     stopping = asyncio.create_task(stop.wait())
     serving = asyncio.create_task(_serve_on(listening, configuration, site, lakes, places))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from datacanal.domain.errors import DatasetUnreadable
+from datacanal.protocol.base import digest_of
 from datacanal.protocol.catalogue import ColumnStatistics, DatasetColumn, Snapshot, SnapshotFile
 from datacanal.site.engine.etag import etag_of
 from datacanal.site.lakes.footers import Footer, add_up, bounds
@@ -64,7 +63,7 @@ def snapshot_id(files: Sequence[SnapshotFile], columns: Sequence[DatasetColumn])
         [[file.path, file.etag, file.rows, file.deletes] for file in files],
         [[column.name, column.type, column.partition] for column in columns],
     ]
-    return "snp_" + hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:40]
+    return "snp_" + digest_of(content)[:40]
 
 
 def _check_listing(full_name: str, files: Sequence[ListedFile]) -> None:
