@@ -1,4 +1,4 @@
-"""A worker's kernel processes: as few as serve well. At rest one is idle, ahead of the next task."""
+"""A worker's kernel processes: as few as serve well. At rest two are idle, one for each slot that it may serve."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from datacanal.site.engine.specification import TaskDone, TaskFailed, lost
 from datacanal.site.engine.work import KernelSettings, Work
 
 _REMEMBERED_KILLS = 1024
-_LONG_S = 3.0
-"""A task that takes longer gets a spare started beside it, for whoever comes next; most tasks are over before."""
+_AT_REST = 2
+"""A regular task and one in the express slot: a process takes half a second to start, which no step should wait for."""
 
 
 class Kernels:
@@ -29,9 +29,10 @@ class Kernels:
         self._closed = False
 
     def start_ahead(self) -> None:
-        """Have one idle kernel; starting is not waited for."""
+        """Have the kernels that are needed at rest; starting is not waited for."""
         with self._lock:
-            if not self._closed and not any(kernel.alive for kernel in self._idle):
+            self._idle = self._living()
+            while not self._closed and len(self._idle) + len(self._running) < _AT_REST:
                 self._idle.append(self._new())
 
     def first_ready(self) -> bool:
@@ -44,12 +45,9 @@ class Kernels:
         kernel = self._take(attempt)
         if kernel is None:
             return lost("it was killed before it began")
-        spare = threading.Timer(_LONG_S, self.start_ahead)
-        spare.start()
         try:
             return kernel.run(work)
         finally:
-            spare.cancel()
             self._give_back(attempt, kernel)
             self.start_ahead()
 
@@ -80,9 +78,7 @@ class Kernels:
         with self._lock:
             if attempt in self._doomed or self._closed:
                 return None
-            for dead in [kernel for kernel in self._idle if not kernel.alive]:
-                self._idle.remove(dead)
-                dead.bury()
+            self._idle = self._living()
             kernel = self._idle.pop() if self._idle else self._new()
             self._running[attempt] = kernel
             return kernel
@@ -90,10 +86,18 @@ class Kernels:
     def _give_back(self, attempt: str, kernel: KernelHandle) -> None:
         with self._lock:
             del self._running[attempt]
-            if kernel.alive and not self._closed and not any(spare.alive for spare in self._idle):
+            self._idle = self._living()
+            if kernel.alive and not self._closed and len(self._idle) < _AT_REST:
                 self._idle.append(kernel)
                 return
-        kernel.bury()  # dead, or no longer needed: the spare is fresh, and this one's memory is free again
+        kernel.bury()  # dead, or one more than is needed at rest
+
+    def _living(self) -> list[KernelHandle]:
+        """The idle kernels without those that died meanwhile, which are buried."""
+        for kernel in self._idle:
+            if not kernel.alive:
+                kernel.bury()
+        return [kernel for kernel in self._idle if kernel.alive]
 
     def _new(self) -> KernelHandle:
         settings = self._settings(next(self._numbers))
