@@ -31,7 +31,7 @@ class Limits:
 
 
 class Connections:
-    """Takes turns: `take`, the task, then `give_back` or `spoil`. For one thread."""
+    """In turn: `take`, the task, its connection closed, then `clean` or `spoil`. For one thread."""
 
     def __init__(self, settings: KernelSettings) -> None:
         self._settings = settings
@@ -49,9 +49,8 @@ class Connections:
             self._limits = limits
         return self._stock.pop()
 
-    def give_back(self, connection: DuckDBPyConnection) -> None:
-        """End a connection whose task went well, and drop every catalog that the task had."""
-        connection.close()
+    def clean(self) -> None:
+        """After a task that went well: drop every catalog that it had."""
         found = self._database.execute("SELECT database_name FROM duckdb_databases()").fetchall()
         for (name,) in found:
             if name not in _OWN:

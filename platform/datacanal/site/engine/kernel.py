@@ -58,18 +58,18 @@ class Kernel:
         limits = Limits(work.memory_bytes, work.threads, lossless=task.format == "lossless")
         connection = self._connection = self._connections.take(limits)
         try:
+            if reads_clock := _reads_clock(task.sql):
+                connection.execute(";".join(instant_statements(task.now)))
             done = self._run_on(connection, task, started)
         finally:
             connection.close()
-        if _reads_clock(task.sql):
+        if reads_clock:
             self._connections.spoil()  # the task's own instant stands in this database
         else:
-            self._connections.give_back(connection)
+            self._connections.clean()
         return done
 
     def _run_on(self, connection: DuckDBPyConnection, task: Task, started: float) -> TaskDone:
-        if _reads_clock(task.sql):
-            connection.execute(";".join(instant_statements(task.now)))
         if task.gated:
             check_gate(connection, task)
         with (
