@@ -34,7 +34,6 @@ from datacanal.protocol.site import (
 )
 
 _LOOK_AT = 100
-_MAX_SAID = 65536
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def finish(change: Change, agent: Agent, job: str, step: str, report: Finish) ->
     _record(attempt, report.outcome)
     match report.outcome:
         case Done():
-            row.output = report.outcome.model_copy(update={"said": ""}).model_dump_json()
+            row.output = report.outcome.model_dump_json()
             row.fraction = 1.0
             change.apply(row.job, StepMoved(step, steps.Finished(report.fence)))
         case Failed(problem=problem):
@@ -179,7 +178,6 @@ def finish(change: Change, agent: Agent, job: str, step: str, report: Finish) ->
 
 
 def _record(attempt: AttemptRow, outcome: Done | Failed) -> None:
-    attempt.said = outcome.said[:_MAX_SAID]
     attempt.elapsed_ms = outcome.elapsed_ms
     attempt.received = json.dumps([item.model_dump() for item in outcome.received])
     if isinstance(outcome, Done):

@@ -330,6 +330,56 @@ class ScanBudgetExceeded(PolicyError):
     advises = "Read fewer columns or narrower ranges."
 
 
+class QueryBudgetExceeded(PolicyError):
+    code = "aggregate_budget_exceeded"
+    says = "The budget of {limit} aggregate queries a day over {dataset} is used up."
+    advises = "Ask again tomorrow (days are UTC), or ask the data's owner for a larger budget."
+
+
+class PolicyRefused(PolicyError):
+    """`column` is `lake.dataset.column`, `rule` the sentence of the policy that forbids the use."""
+
+    code = "policy_refused"
+    says = "The statement may not use {column} like this: {rule}"
+    advises = "{hint}"
+
+
+class NoLegalPlan(PolicyError):
+    code = "policy_no_legal_plan"
+    says = "No site may see everything that this statement brings together: {columns}. {reason}"
+    advises = "{hint}"
+
+
+class NotAReader(PolicyError):
+    code = "policy_not_a_reader"
+    says = "{principal!r} may not use {dataset}: {reason}"
+    advises = "Ask the data's owner to list you or your group under readers, or for a grant with your purpose."
+
+
+class PolicyChanged(PolicyError):
+    code = "policy_changed"
+    says = "The policy of lake {lake!r} was changed after this job was planned."
+    advises = "Run the job again; it is then planned under the policy of now."
+
+
+class LabelsDiffer(PolicyError):
+    code = "labels_differ"
+    says = "Site {site!r} works out other labels than it was told for {columns}: {reason}"
+    advises = "This is a fault of the control plane, of another site or of the link: give the operator the job id."
+
+
+class AuthorityRefused(PolicyError):
+    code = "authority_refused"
+    says = "Site {site!r} does not believe that the submitter asked for this step: {reason}"
+    advises = "Submit the job again; if it stays, give the operator the job id and this code."
+
+
+class TooManyGroups(PolicyError):
+    code = "policy_too_many_groups"
+    says = "The groups of this statement cannot be guarded: {found} pairs of group and individual, at most {limit}."
+    advises = "Group by fewer or coarser columns, or filter first."
+
+
 class StepRefused(PolicyError):
     code = "step_refused"
     says = "Site {site!r} refused the step: {reason}"
@@ -524,6 +574,24 @@ class KernelMismatch(ExternalError):
     code = "kernel_mismatch"
     says = "Site {site!r} runs {found}, but the plan needs {needed}."
     advises = "Update the site or the control plane so that their versions agree."
+
+
+class PeerUnknown(ExternalError):
+    code = "peer_unknown"
+    says = "Site {site!r} does not know the key of site {peer!r}: {reason}"
+    advises = "The owner compares fingerprints (`datacanal site identity`) and pins it with `datacanal site trust`."
+
+
+class JoinRefused(ExternalError):
+    code = "join_refused"
+    says = "The control plane does not take in site {site!r}: {reason}"
+    advises = "Make a new token with `datacanal token create --role site --name NAME` and start the site with it."
+
+
+class RecordDamaged(ExternalError):
+    code = "record_damaged"
+    says = "The record of site {site!r} does not hold at entry {seq}: {reason}"
+    advises = "Keep the file as it is, compare it with a backup, and tell the data's owner."
 
 
 class SessionLost(ExternalError):

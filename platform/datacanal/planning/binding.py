@@ -37,6 +37,7 @@ class Question(Document):
     sql: str
     params: dict[str, JsonValue] = Field(default_factory=dict)
     describe: bool = Field(default=True, description="also ask for the names and types of the result's columns")
+    lineage: bool = Field(default=False, description="also ask for the bound plan that labels are read from")
 
 
 class BindRequest(Document):
@@ -57,10 +58,14 @@ def column_prefix(prefix: str, occurrence: str) -> str:
 
 
 class Binding(Document):
-    """One bound statement: its result's columns and DuckDB's physical plan (the root of `EXPLAIN (FORMAT JSON)`)."""
+    """One bound statement: its result's columns and DuckDB's physical plan (the root of `EXPLAIN (FORMAT JSON)`).
+
+    `bound` is the root of its unoptimised plan (`json_serialize_plan`), None where not asked or not to be had.
+    """
 
     columns: list[NamedType]
     plan: dict[str, Any]
+    bound: dict[str, Any] | None = None
 
 
 class Binder(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from datacanal.protocol.base import Document
+from datacanal.protocol.labels import Label
 from datacanal.protocol.problem import Problem
 
 
@@ -19,10 +20,15 @@ class ColumnStatistics(Document):
 
 
 class DatasetColumn(Document):
-    """One column: its name, its DuckDB type as DuckDB writes it, and what is known of its values."""
+    """One column: its name, its DuckDB type as DuckDB writes it, and what is known of its values.
+
+    In a report the type is that of the value behind its mask, and the statistics are what the column's class lets out.
+    """
 
     name: str
     type: str
+    label: Label = Label()
+    mask: str | None = None
     partition: bool = Field(default=False, description="the value comes from the directory name (key=value)")
     statistics: ColumnStatistics | None = None
 
@@ -57,6 +63,14 @@ class SnapshotSummary(Document):
     bytes: int
 
 
+class ReportedGrant(Document):
+    """A grant of the policy that names this dataset: `to` may use it for that purpose until then."""
+
+    to: str
+    purpose: str
+    expires_s: int
+
+
 class DatasetReport(Document):
     """One dataset as its site reports it; `problem` instead of columns where its files cannot be read."""
 
@@ -65,6 +79,10 @@ class DatasetReport(Document):
     columns: list[DatasetColumn]
     snapshot: SnapshotSummary | None
     key: list[str] = Field(default_factory=list)
+    entity: str | None = None
+    readers: list[str] | None = Field(default=None, description='"group:NAME" or "principal:NAME"; null: every analyst')
+    grants: list[ReportedGrant] = Field(default_factory=list)
+    governed: bool = Field(default=False, description="not everything is public: row counts are rounded")
     problem: Problem | None = None
 
 

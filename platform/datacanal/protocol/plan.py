@@ -11,14 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from datacanal.protocol.base import Document, digest_of
+from datacanal.protocol.labels import Label
 
-PLAN_FORMAT = 1
-
-
-class Label(Document):
-    """What the egress policy says of a column. Format 1 reserves the slot; only `public` exists in it."""
-
-    policy_class: Literal["public"] = "public"
+PLAN_FORMAT = 2
 
 
 class PlanColumn(Document):
@@ -39,7 +34,11 @@ class DatasetInput(Document):
 
 
 class TransferInput(Document):
-    """The output of another step. Columns that were not shipped read as NULL: nothing depends on them."""
+    """The output of another step, at another site or at this one (then nothing moves, and no ticket is needed).
+
+    Columns that were not shipped read as NULL: nothing depends on them. `shipped` carries the labels; the output of a
+    subtree or an aggregate step is the dataset `step.<its id>`, which no lake can be called.
+    """
 
     kind: Literal["transfer"] = "transfer"
     occurrence: str
@@ -62,16 +61,49 @@ class Estimate(Document):
     scanned_bytes: int = 0
 
 
+class Measure(Document):
+    """One aggregate of an aggregate step: `function(column)` over a column of its relation; `count_star` has none."""
+
+    function: Literal["count_star", "count", "sum", "avg", "min", "max", "count_distinct"]
+    column: str | None = None
+
+
+class Entity(Document):
+    """The relation's `column` holds the individual that `min_group` of that dataset's columns counts."""
+
+    column: str
+    lake: str
+    dataset: str
+
+
+class Protection(Document):
+    """How an aggregate step groups its relation (see docs/decisions/0004). All names are columns of the relation.
+
+    The relation's columns are called g0…, m0…, e0…; the step's own columns are the groups, then a0… for the measures.
+    """
+
+    groups: list[str]
+    measures: list[Measure]
+    entities: list[Entity]
+
+
 class Step(Document):
-    """SQL over the inputs, at one site. `scan` steps feed a transfer, the `query` step makes the result."""
+    """SQL over the inputs, at one site.
+
+    `scan` feeds a transfer with one dataset's rows, `subtree` is a part of the statement that runs whole at its site,
+    `aggregate` groups its relation and passes the gate before anything sees it, `query` makes the result. The labels
+    of `columns` say what leaves the step; those of `relation` what an aggregate step's `sql` gives.
+    """
 
     id: str
     site: str
-    kind: Literal["scan", "query"]
+    kind: Literal["scan", "subtree", "aggregate", "query"]
     sql: str
     params: dict[str, JsonValue] = Field(default_factory=dict)
     inputs: list[StepInput]
     columns: list[PlanColumn]
+    relation: list[PlanColumn] = Field(default_factory=list)
+    protection: Protection | None = None
     estimate: Estimate
 
 
@@ -84,6 +116,8 @@ class Alternative(Document):
 
 
 class Transfer(Document):
+    """What moves between two sites; an output that is used at its own site is no transfer."""
+
     from_step: str
     to_step: str
     from_site: str
@@ -105,7 +139,7 @@ class Meeting(Document):
 
 
 class Plan(Document):
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     kernel: str = Field(description="DuckDB version that bound the statement")
     functions: str = Field(description="digest of the list of allowed functions")
     statement: str = Field(description="the statement as it was checked, printed from the tree")
@@ -125,3 +159,9 @@ class Plan(Document):
     def step(self, step_id: str) -> Step:
         """The step of that id."""
         return next(step for step in self.steps if step.id == step_id)
+
+
+def labels_text(job: str, step: str, plan_digest: str, columns: list[PlanColumn]) -> str:
+    """What the sending agent signs: these are the labels of this step's output, in this plan, in this job."""
+    digest = digest_of([column.model_dump(mode="json") for column in columns])
+    return "\n".join(("datacanal labels 1", job, step, plan_digest, digest))

@@ -12,6 +12,14 @@ again. `stale_fence` (409) on a report means: drop the attempt. Reports may be s
     /v1/site/uploads/{upload}                  bytes → 204, with the headers Datacanal-Length (of the whole export) and
                                                Datacanal-Digest (its sha256 in hex); the body begins at the offset asked
     /v1/site/uploads/{upload}/refuse           Problem → 204
+
+Before its first hello a site joins, with a one-time token, over the public API: `POST /v1/site/join`, Join → Joined.
+From then on it speaks mutual TLS with the control plane's site door, both sides pinned. What two sites cannot fetch
+from each other directly goes through the relay, which sees cipher text only:
+
+    /v1/site/relay                             RelayAsk → bytes, held open until the sender's agent serves it
+    /v1/site/relays/{relay}                    bytes → 204, the sender's side of it
+    /v1/site/relays/{relay}/refuse             Problem → 204
 """
 
 from __future__ import annotations
@@ -26,6 +34,35 @@ from datacanal.protocol.plan import Plan, PlanColumn
 from datacanal.protocol.problem import Problem
 
 SITE_PROTOCOL = 1
+
+
+class Join(Document):
+    """Sent with the one-time token as bearer. `certificate` is the site's own, self-signed (PEM)."""
+
+    site: str
+    certificate: str
+
+
+class Joined(Document):
+    """What the site pins: the door's address and certificate (PEM), and the key that signs authorities (base64)."""
+
+    door: str
+    certificate: str
+    issuer: str
+
+
+class RelayAsk(Document):
+    """A fetch that goes through the control plane. The proof is what a direct fetch carries in its headers."""
+
+    session: str
+    site: str = Field(description="the sender")
+    output: str
+    offset: int = 0
+    ticket: str
+    time: str
+    nonce: str
+    signature: str
+    ephemeral: str = Field(description="X25519 public key of the consumer for this fetch, base64; signed too")
 
 
 class Hello(Document):
@@ -86,6 +123,9 @@ class Consumer(Document):
 
 
 class Lease(Document):
+    """A step to run. `authority` is the submitter's word to this site (see `protocol.authority`), verified by it."""
+
+    authority: str = ""
     job: str
     step: str = Field(description="id inside the plan")
     fence: int
@@ -131,7 +171,26 @@ class DropCommand(Document):
     job: str
 
 
-Command = Annotated[UploadCommand | RefreshCommand | DropCommand, Field(discriminator="kind")]
+class RelayCommand(Document):
+    """Serve a fetch to `/v1/site/relays/{relay}`, encrypted for its consumer."""
+
+    kind: Literal["relay"] = "relay"
+    relay: str
+    ask: RelayAsk
+
+
+class LogCommand(Document):
+    """Release what the attempts of a job said to `/v1/site/uploads/{upload}`, if the policy lets it out."""
+
+    kind: Literal["log"] = "log"
+    upload: str
+    job: str
+    authority: str
+
+
+Command = Annotated[
+    UploadCommand | RefreshCommand | DropCommand | RelayCommand | LogCommand, Field(discriminator="kind")
+]
 
 
 class PollReply(Document):
@@ -167,6 +226,24 @@ class Received(Document):
     bytes: int
 
 
+class EgressNote(Document):
+    """What a site tells of one of its records: enough for the submitter, and the record's hash to hold it to."""
+
+    seq: int
+    hash: str
+    at_ms: int
+    decision: str
+    kind: str
+    step: str
+    receivers: list[str] = Field(default_factory=list)
+    policies: dict[str, str] = Field(default_factory=dict, description="lake to policy digest")
+    rows: int = Field(default=0, description="rounded where the data is governed")
+    bytes: int = 0
+    digest: str = ""
+    withheld_groups: int = 0
+    reason: str = ""
+
+
 class Done(Document):
     """A finished step. `offer` is given where another step consumes the output, one per consumer site."""
 
@@ -180,7 +257,8 @@ class Done(Document):
     scanned_bytes: int
     elapsed_ms: int
     received: list[Received]
-    said: str = ""
+    withheld_groups: int = Field(default=0, description="groups that the gate removed: how many, never which")
+    egress: list[EgressNote] = Field(default_factory=list)
 
 
 class Failed(Document):
@@ -188,7 +266,7 @@ class Failed(Document):
     problem: Problem
     elapsed_ms: int
     received: list[Received] = Field(default_factory=list)
-    said: str = ""
+    egress: list[EgressNote] = Field(default_factory=list)
 
 
 class Start(Document):

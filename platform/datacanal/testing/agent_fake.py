@@ -130,13 +130,12 @@ class ScriptedAgent:
             scanned_bytes=1000,
             elapsed_ms=5,
             received=[Received(step=offer.step, rows=offer.rows, bytes=offer.bytes) for offer in lease.inputs],
-            said="done",
         )
         await self._finish(lease, done)
 
     async def fail(self, lease: Lease, error: DatacanalError) -> None:
         """The step failed."""
-        await self._finish(lease, Failed(problem=problem_of(error), elapsed_ms=5, said="failed"))
+        await self._finish(lease, Failed(problem=problem_of(error), elapsed_ms=5))
 
     async def run(self, lease: Lease) -> None:
         """Start and finish."""

@@ -120,12 +120,12 @@ class Story:
         received = [Received(step=offer.step, rows=offer.rows, bytes=offer.bytes) for offer in lease.inputs]
         outcome = Done(
             output="o", rows=7, bytes=70, digest="d", columns=[COLUMN], offers=offers, scanned_bytes=1,
-            elapsed_ms=1, received=received, said="fine",
+            elapsed_ms=1, received=received,
         )  # fmt: skip
         self.report(agent, lease, outcome)
 
     def failed(self, agent: Agent, lease: Lease, error: DatacanalError) -> None:
-        self.report(agent, lease, Failed(problem=problem_of(error), elapsed_ms=1, said="broken"))
+        self.report(agent, lease, Failed(problem=problem_of(error), elapsed_ms=1))
 
     def report(self, agent: Agent, lease: Lease, outcome: Done | Failed) -> None:
         report = Finish(session=agent.session, fence=lease.fence, outcome=outcome)

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 
 from datacanal.domain.errors import AttemptLost
 from datacanal.protocol.base import Document
-from datacanal.protocol.plan import PlanColumn
+from datacanal.protocol.plan import PlanColumn, Protection
 from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.public import ResultFormat
 
@@ -46,14 +46,33 @@ class CountSource(Document):
     path: str = Field(description="Arrow IPC stream with one row and one column, the count")
 
 
+class MaskedColumn(Document):
+    """A column that statements see through its mask only; `raw_type` is the DuckDB type in the files."""
+
+    mask: str
+    raw_type: str
+
+
+class ViewRules(Document):
+    """What the policy puts between a dataset and whoever reads it. `mask_key` is the lake's own, for `hash`."""
+
+    rows: str | None = None
+    masks: dict[str, MaskedColumn] = Field(default_factory=dict)
+    mask_key: str = ""
+
+
 class TaskInput(Document):
-    """Becomes the view `occurrence.lake.dataset` with `columns`, those not at hand as NULL."""
+    """Becomes the view `occurrence.lake.dataset` with `columns`, those not at hand as NULL.
+
+    The labels of `columns` are the agent's own: from its policy, or from the signed schema of a received transfer.
+    """
 
     occurrence: str
     lake: str
     dataset: str
     columns: list[PlanColumn]
     source: Annotated[ParquetSource | ArrowSource | CountSource, Field(discriminator="kind")]
+    rules: ViewRules | None = Field(default=None, description="for datasets with masks or a row filter")
 
 
 TaskFormat = Literal["lossless"] | ResultFormat
@@ -66,6 +85,11 @@ class Task(Document):
     kept results; the other formats, `arrow` too, follow the public type rules (docs/types.md). `gated` says that `sql`
     is a user's and must pass the SQL gate again before it runs. The output's column names are those of `columns`; a
     gated statement must give them itself, so a name that was bound and a name that came out cannot differ.
+
+    The labels of `columns` are what was planned: a gated task runs only if they are exactly what the kernel works out
+    from the labels of `inputs`. With a `protection` the statement is the relation of an aggregate step (`relation` are
+    its columns), and `guard` names the file for the guard (see `site.gate.guard`). `metadata` goes into the schema of a
+    lossless output.
     """
 
     id: str
@@ -75,6 +99,10 @@ class Task(Document):
     gated: bool = True
     inputs: list[TaskInput]
     columns: list[PlanColumn]
+    relation: list[PlanColumn] = Field(default_factory=list)
+    protection: Protection | None = None
+    guard: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
     output: str
     format: TaskFormat = "lossless"
     max_output_bytes: int | None = None

@@ -1,0 +1,27 @@
+"""The submitter's word to a site: who asks, for what purpose, with which statement. Each site verifies it itself.
+
+Text form: base64url(document) "." base64url(Ed25519 signature of the first part), by the issuer whose key the site
+pinned when it joined.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from datacanal.protocol.base import Document
+
+
+class Authority(Document):
+    """One job at one site (`audience`). `plan` is the digest of the plan that the statement became."""
+
+    job: str
+    tenant: str
+    principal: str
+    role: str
+    groups: list[str]
+    purpose: str | None
+    statement: str = Field(description="sha256 (hex) of the statement's text as it was submitted")
+    plan: str
+    audience: str
+    issued_s: int
+    expires_s: int
