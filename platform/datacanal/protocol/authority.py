@@ -6,6 +6,8 @@ pinned when it joined.
 
 from __future__ import annotations
 
+import base64
+
 from pydantic import Field
 
 from datacanal.protocol.base import Document
@@ -25,3 +27,13 @@ class Authority(Document):
     audience: str
     issued_s: int
     expires_s: int
+
+
+def authority_body(authority: Authority) -> str:
+    """The first part of the text form: what the issuer signs."""
+    return base64.urlsafe_b64encode(authority.model_dump_json().encode()).decode()
+
+
+def read_body(body: str) -> Authority:
+    """The document of a text's first part. Raises `ValueError` where it is none."""
+    return Authority.model_validate_json(base64.b64decode(body, altchars=b"-_", validate=True))
