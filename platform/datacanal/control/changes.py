@@ -69,6 +69,7 @@ class Change:
         if row.state != JobState.PLANNING:
             return job_of(row)
         row.plan = plan.model_dump_json()
+        row.planned_at = self.clock.now()
         row.waits = None
         row.steps.extend(rows_of_plan(row, plan))
         return self.apply(row, Planned(steps_of_plan(plan), plan.result_step))

@@ -13,6 +13,7 @@ from datacanal.control.desk import Desk
 from datacanal.control.leases import (
     Agent,
     Around,
+    Terms,
     agent_of,
     finish,
     free_old_boot,
@@ -55,13 +56,13 @@ class Coordinator:
         catalogue: CatalogueBook,
         presence: Presence,
         commands: CommandBox,
-        result_expiry_s: float,
+        terms: Terms,
     ) -> None:
         self._desk = desk
         self._catalogue = catalogue
         self._presence = presence
         self._commands = commands
-        self._result_expiry_s = result_expiry_s
+        self._terms = terms
         self._agents: dict[str, Agent] = {}
         self._told_all: dict[str, int] = {}
         self.closing = False
@@ -123,7 +124,7 @@ class Coordinator:
             if may_be_replaced:
                 agent_of(change.session, agent.tenant, agent.site, agent.session)
             drops = take_drops(change, agent)
-            leases = take_leases(change, agent, free, around, self._result_expiry_s)
+            leases = take_leases(change, agent, free, around, self._terms)
             return PollReply(leases=leases, commands=list(drops))
 
         decided = await self._desk.write(decide)

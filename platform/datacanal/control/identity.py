@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from datacanal.control.store.models import JobRow
+from datacanal.domain.access import Principal
 from datacanal.homes import write_secret
 from datacanal.protocol.authority import Authority, authority_body
+from datacanal.protocol.plan import Plan
 
 _SEED_BYTES = 32
+_COMMAND_S = 600
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,6 +49,40 @@ def load_issuer(home: Path, randomness: Callable[[int], bytes]) -> Issuer:
     return Issuer(Ed25519PrivateKey.from_private_bytes(file.read_bytes()))
 
 
-def statement_digest(sql: str) -> str:
-    """What an authority says of the statement's text as it was submitted: sha256, hex."""
-    return hashlib.sha256(sql.encode()).hexdigest()
+def job_authority(job: JobRow, plan_digest: str, audience: str, result_expiry_s: float) -> Authority:
+    """The submitter's word to that site about a planned job: the same whenever it is asked for.
+
+    It holds for as long as the job may run and its result be kept.
+    """
+    issued_s = int((job.planned_at or job.submitted_at).timestamp())
+    return Authority(
+        job=job.id,
+        tenant=job.tenant,
+        principal=job.principal,
+        role=job.role,
+        groups=json.loads(job.groups),
+        purpose=job.purpose,
+        statement=hashlib.sha256(job.sql.encode()).hexdigest(),
+        plan=plan_digest,
+        audience=audience,
+        issued_s=issued_s,
+        expires_s=issued_s + math.ceil(job.total_timeout_s + result_expiry_s),
+    )
+
+
+def caller_authority(job: JobRow, caller: Principal, audience: str, now: datetime) -> Authority:
+    """The word of whoever asks that site now for something that it keeps for the job; it holds for a few minutes."""
+    issued_s = int(now.timestamp())
+    return Authority(
+        job=job.id,
+        tenant=caller.tenant,
+        principal=caller.name,
+        role=caller.role,
+        groups=list(caller.groups),
+        purpose=job.purpose,
+        statement=hashlib.sha256(job.sql.encode()).hexdigest(),
+        plan=Plan.model_validate_json(job.plan).digest if job.plan else "",
+        audience=audience,
+        issued_s=issued_s,
+        expires_s=issued_s + _COMMAND_S,
+    )

@@ -203,6 +203,8 @@ class JobService:
             id=job_id,
             tenant=principal.tenant,
             principal=principal.name,
+            role=principal.role,
+            groups=json.dumps(principal.groups, ensure_ascii=False),
             kind=request.kind,
             sql=request.sql,
             params=json.dumps(request.params, ensure_ascii=False),

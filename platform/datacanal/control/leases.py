@@ -10,6 +10,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from datacanal.control.changes import LEASE_S, Change
+from datacanal.control.identity import Issuer, job_authority
 from datacanal.control.signals import site_signal
 from datacanal.control.store.models import AttemptRow, EffectRow, SessionRow, StepRow
 from datacanal.domain import step as steps
@@ -53,6 +54,14 @@ class Around:
     hellos: Mapping[str, Hello]
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What every lease of this control plane carries: who signs for its submitter, and how long a result is kept."""
+
+    issuer: Issuer
+    result_expiry_s: float
+
+
 def agent_of(session: Session, tenant: str, site: str, session_id: str) -> Agent:
     """The agent of that session. Raises `SessionLost`."""
     row = session.get(SessionRow, session_id)
@@ -61,7 +70,7 @@ def agent_of(session: Session, tenant: str, site: str, session_id: str) -> Agent
     return Agent(tenant, site, session_id)
 
 
-def take_leases(change: Change, agent: Agent, free: int, around: Around, result_expiry_s: float) -> list[Lease]:
+def take_leases(change: Change, agent: Agent, free: int, around: Around, terms: Terms) -> list[Lease]:
     """Lease up to `free` ready steps of the agent's site to it, those of the oldest jobs first."""
     leases: list[Lease] = []
     for row in _ready(change, agent):
@@ -72,7 +81,7 @@ def take_leases(change: Change, agent: Agent, free: int, around: Around, result_
         if consumers is None or not _inputs_reachable(row, around):
             continue
         change.apply(row.job, StepMoved(row.id, steps.Leased(agent.session)))
-        leases.append(_lease(row, plan, consumers, result_expiry_s))
+        leases.append(_lease(row, plan, consumers, terms))
     return leases
 
 
@@ -113,9 +122,10 @@ def _producers(row: StepRow) -> list[StepRow]:
     return [step for step in row.job.steps if step.id in needs]
 
 
-def _lease(row: StepRow, plan: Plan, consumers: list[Consumer], result_expiry_s: float) -> Lease:
-    job = row.job
+def _lease(row: StepRow, plan: Plan, consumers: list[Consumer], terms: Terms) -> Lease:
+    job, plan_digest = row.job, plan.digest
     return Lease(
+        authority=terms.issuer.signed(job_authority(job, plan_digest, row.site, terms.result_expiry_s)),
         job=job.id,
         step=row.id,
         fence=row.fence,
@@ -124,18 +134,23 @@ def _lease(row: StepRow, plan: Plan, consumers: list[Consumer], result_expiry_s:
         principal=job.principal,
         purpose=job.purpose,
         plan=plan,
-        plan_digest=plan.digest,
+        plan_digest=plan_digest,
         inputs=[offer for producer in _producers(row) for offer in _offers_for(plan, row.id, producer)],
         consumers=consumers,
         is_result=row.id == job.result_step,
-        result_expiry_s=result_expiry_s,
+        result_expiry_s=terms.result_expiry_s,
     )
 
 
 def _offers_for(plan: Plan, consumer: str, producer: StepRow) -> list[Offer]:
-    """The offer among the producer's that was minted for this consumer: they stand in the order of its consumers."""
-    offers = Done.model_validate_json(producer.output or "").offers
+    """The offer among the producer's that was minted for this consumer: they stand in the order of its consumers.
+
+    None where both run at one site: nothing moves then.
+    """
     consumers = [transfer.to_step for transfer in plan.transfers if transfer.from_step == producer.id]
+    if consumer not in consumers:
+        return []
+    offers = Done.model_validate_json(producer.output or "").offers
     return offers if len(offers) != len(consumers) else [offers[consumers.index(consumer)]]
 
 

@@ -13,7 +13,9 @@ from datacanal.control.commands import CommandBox, Refresher
 from datacanal.control.coordinator import Coordinator
 from datacanal.control.desk import Desk
 from datacanal.control.dispatcher import Dispatcher, PlanMemory
+from datacanal.control.identity import Issuer
 from datacanal.control.jobs import JobService
+from datacanal.control.leases import Terms
 from datacanal.control.planner import Compiler, Planner
 from datacanal.control.presence import Presence
 from datacanal.control.tokens import TENANT, TokenBook
@@ -37,6 +39,7 @@ class Plane:
     dispatcher: Dispatcher
     coordinator: Coordinator
     relay: UploadRelay
+    issuer: Issuer
 
     def load(self) -> None:
         """Read what the store remembers."""
@@ -61,7 +64,7 @@ class Plane:
 
 
 def build_plane(
-    engine: Engine, clock: Clock, limits: LimitsSection, sites: tuple[str, ...], compiler: Compiler
+    engine: Engine, clock: Clock, limits: LimitsSection, sites: tuple[str, ...], compiler: Compiler, issuer: Issuer
 ) -> Plane:
     """Put the parts together over an opened store."""
     desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
@@ -82,6 +85,7 @@ def build_plane(
         planner=planner,
         jobs=JobService(desk, planner, memory, catalogue, presence, limits),
         dispatcher=Dispatcher(desk, planner, memory, Limits(limits.running_jobs, limits.running_jobs_per_user)),
-        coordinator=Coordinator(desk, catalogue, presence, commands, limits.result_expiry_s),
+        coordinator=Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s)),
         relay=UploadRelay(desk, commands),
+        issuer=issuer,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ from datacanal.control.catalogue import remember_sites
 from datacanal.control.clock import Clock, SystemClock
 from datacanal.control.compiling import StatementCompiler
 from datacanal.control.first_tokens import ensure_first_tokens
+from datacanal.control.identity import load_issuer
 from datacanal.control.plane import Plane, build_plane
 from datacanal.control.planner import Compiler
 from datacanal.control.store.opening import open_store
@@ -64,7 +66,8 @@ async def running_plane(
 ) -> AsyncIterator[Plane]:
     """A plane whose dispatcher and sweeper run; closed with the block."""
     sites = tuple(site.name for site in configuration.sites)
-    plane = build_plane(engine, clock, configuration.limits, sites, compiler)
+    issuer = load_issuer(configuration.home, os.urandom)
+    plane = build_plane(engine, clock, configuration.limits, sites, compiler, issuer)
     ensure_first_tokens(plane.desk, configuration)
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
     plane.load()

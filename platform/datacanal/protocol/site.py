@@ -125,7 +125,7 @@ class Consumer(Document):
 class Lease(Document):
     """A step to run. `authority` is the submitter's word to this site (see `protocol.authority`), verified by it."""
 
-    authority: str = ""
+    authority: str
     job: str
     step: str = Field(description="id inside the plan")
     fence: int

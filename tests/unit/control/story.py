@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from datacanal.control.catalogue import remember_hello
 from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
+from datacanal.control.identity import Issuer
 from datacanal.control.leases import (
     Agent,
     Around,
+    Terms,
     finish,
     heartbeat,
     take_drops,
@@ -64,6 +67,8 @@ def hello(site: str, boot: str = "boot1") -> Hello:
     )
 
 
+ISSUER = Issuer(Ed25519PrivateKey.from_private_bytes(b"i" * 32))
+TERMS = Terms(ISSUER, 86400)
 AROUND = Around(frozenset({"core", "users"}), {"core": hello("core"), "users": hello("users")})
 
 
@@ -90,7 +95,8 @@ class Story:
     def submit(self, plan: Plan, job: str = "job_1") -> None:
         def store(change: Change) -> None:
             row = JobRow(
-                id=job, tenant="default", principal="ana", kind="sql", sql="x", params="{}", request_digest="d",
+                id=job, tenant="default", principal="ana", role="analyst", groups='["risk"]', kind="sql", sql="x",
+                params="{}", purpose="fraud", request_digest="d",
                 state="queued", queue_timeout_s=600, run_timeout_s=3600, total_timeout_s=7200,
                 submitted_at=self.clock.now(), queue_until=self.clock.monotonic() + 600,
                 total_until=self.clock.monotonic() + 7200,
@@ -103,7 +109,7 @@ class Story:
         self.write(store)
 
     def lease(self, agent: Agent, around: Around = AROUND) -> Lease | None:
-        leases = self.write(lambda change: take_leases(change, agent, 1, around, 86400))
+        leases = self.write(lambda change: take_leases(change, agent, 1, around, TERMS))
         return leases[0] if leases else None
 
     def leased(self, agent: Agent) -> Lease:

@@ -79,6 +79,7 @@ def offer() -> Offer:
 def lease(made: Plan | None = None, **changed: object) -> Lease:
     document = made or plan()
     given = Lease(
+        authority="",
         job="job_1",
         step="query",
         fence=1,

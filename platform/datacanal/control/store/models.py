@@ -65,6 +65,8 @@ class TokenRow(Owned, Base):
 
 
 class JobRow(Owned, Base):
+    """A job. `role` and `groups` are its submitter's as they were at submission: what its authorities say."""
+
     __tablename__ = "jobs"
     __table_args__ = (
         one_of("state", JobState),
@@ -74,6 +76,8 @@ class JobRow(Owned, Base):
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    groups: Mapped[str]
     kind: Mapped[str] = mapped_column(String(16))
     sql: Mapped[str]
     params: Mapped[str]
@@ -94,6 +98,7 @@ class JobRow(Owned, Base):
     total_timeout_s: Mapped[float]
     submitted_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
+    planned_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     queue_until: Mapped[float]
     run_until: Mapped[float | None]
