@@ -433,9 +433,17 @@ class ResultExpired(ResourceError):
 
 
 class RunError(DatacanalError):
-    """The statement failed while it ran. The engine's own words may quote data, so only a code leaves the site."""
+    """The statement failed while it ran. The engine's own words may quote data, so only a code leaves the site.
+
+    `position` is the character of the step's text that the engine pointed at, where it did.
+    """
 
     kind = Kind.USER
+
+    @property
+    def detail(self) -> str:
+        place = f" (at character {self.data['position']} of the step's text)" if "position" in self.data else ""
+        return f"{super().detail}{place}"
 
 
 class ConversionFailed(RunError):

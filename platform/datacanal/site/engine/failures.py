@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 
 import duckdb
 
@@ -13,6 +14,7 @@ from datacanal.domain.errors import (
     EngineFailed,
     OutOfDisk,
     OutOfMemory,
+    RunError,
     RunInvalidInput,
     ValueOutOfRange,
 )
@@ -20,6 +22,7 @@ from datacanal.domain.errors import (
 _SAID_LIMIT = 4096
 _NO_MEMORY = ("bad_alloc", "bad allocation", "MemoryError")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHOWN = re.compile(r"\n\nLINE \d+: (?P<line>[^\n]*)\n(?P<marks>[ ]+\^+)")
 
 
 def words_of(error: BaseException) -> str:
@@ -27,17 +30,37 @@ def words_of(error: BaseException) -> str:
     return str(error)[:_SAID_LIMIT]
 
 
-def failure_of(error: BaseException, memory_bytes: int) -> DatacanalError:
-    """The error that stands for whatever an engine raised under that memory limit."""
+def failure_of(error: BaseException, memory_bytes: int, sql: str) -> DatacanalError:
+    """The error that stands for whatever an engine raised over that statement under that memory limit."""
     if isinstance(error, DatacanalError):
         return error
     if isinstance(error, duckdb.Error):
-        return _of_duckdb(error, memory_bytes)
+        return _placed(_of_duckdb(error, memory_bytes), str(error), sql)
     if isinstance(error, MemoryError):
         return OutOfMemory(limit_bytes=memory_bytes)
     if isinstance(error, OSError) and error.errno in _FULL:
         return OutOfDisk(reason="no space is left on the device")
     return EngineFailed(reason=type(error).__name__)
+
+
+def _placed(failure: DatacanalError, said: str, sql: str) -> DatacanalError:
+    """The failure with the character of the statement that the engine points at, if it points at one."""
+    position = position_in(sql, said) if isinstance(failure, RunError | EngineFailed) else None
+    return failure if position is None else type(failure)(**failure.data, position=position)
+
+
+def position_in(sql: str, said: str) -> int | None:
+    """Where in the statement the engine's excerpt is. Only what stands there once, word for word, is pointed at."""
+    shown = _SHOWN.search(said)
+    if shown is None or not shown["line"].isascii():
+        return None
+    # The marks stand below the line, which the words "LINE 1: " begin.
+    indent = shown.start("line") - (shown.start() + 2)
+    first, end = shown["marks"].index("^") - indent, len(shown["marks"]) - indent
+    for excerpt, offset in ((shown["line"], first), (shown["line"][first:end], 0)):
+        if excerpt and sql.count(excerpt) == 1:
+            return sql.index(excerpt) + offset
+    return None
 
 
 def _of_duckdb(error: duckdb.Error, memory_bytes: int) -> DatacanalError:

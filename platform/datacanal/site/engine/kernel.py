@@ -11,6 +11,7 @@ from datacanal.protocol.problem import problem_of
 from datacanal.site.engine.connection import Connections, Limits
 from datacanal.site.engine.diagnosis import diagnosed
 from datacanal.site.engine.failures import failure_of, words_of
+from datacanal.site.engine.groups import run_groups
 from datacanal.site.engine.inputs import Inputs
 from datacanal.site.engine.output import OutputFile
 from datacanal.site.engine.profile import scanned_bytes
@@ -41,7 +42,7 @@ class Kernel:
             return self._done(work, started)
         except Exception as error:  # whatever a library raises is this task's outcome, not this process's end
             self._connections.spoil()
-            problem = problem_of(failure_of(error, work.memory_bytes))
+            problem = problem_of(failure_of(error, work.memory_bytes, work.task.sql))
             return TaskFailed(problem=problem, elapsed_ms=_elapsed_ms(started), said=words_of(error.__cause__ or error))
 
     def interrupt(self) -> None:
@@ -76,26 +77,32 @@ class Kernel:
             Inputs(connection, self._settings.readable) as inputs,
             OutputFile(Path(task.output), task.max_output_bytes) as output,
         ):
-            rows = _rows(connection, task, inputs, output)
+            rows, scanned = _made(connection, task, inputs, output)
             output.commit()
         return TaskDone(
             rows=rows,
             bytes=output.bytes,
             digest=output.digest,
-            scanned_bytes=scanned_bytes(connection),
+            scanned_bytes=scanned,
             elapsed_ms=_elapsed_ms(started),
         )
 
 
-def _rows(connection: DuckDBPyConnection, task: Task, inputs: Inputs, output: OutputFile) -> int:
+def _made(connection: DuckDBPyConnection, task: Task, inputs: Inputs, output: OutputFile) -> tuple[int, int]:
+    """Attach the inputs and write the output: its rows, and the bytes scanned for it."""
     try:
         inputs.attach(task)
-        rows = run_into(connection, task, output)
+        made = run_groups(connection, task, output) if task.protection else _written(connection, task, output)
     except Exception as error:
         inputs.check()
         raise (output.failure or diagnosed(error, task, inputs.held)) from error
     inputs.check()
-    return rows
+    return made
+
+
+def _written(connection: DuckDBPyConnection, task: Task, output: OutputFile) -> tuple[int, int]:
+    rows = run_into(connection, task, output)
+    return rows, scanned_bytes(connection)
 
 
 def _reads_clock(sql: str) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from duckdb.sqltypes import DuckDBPyType
+from pydantic import JsonValue
 
 from datacanal.domain.errors import EngineFailed
 from datacanal.planning.gate import check_tree
@@ -46,7 +47,7 @@ def check_gate(connection: DuckDBPyConnection, task: Task) -> None:
 
 def run_into(connection: DuckDBPyConnection, task: Task, output: OutputFile) -> int:
     """Run the statement into the output in the task's format. Gives the rows."""
-    kinds = _checked_types(_relation(connection, task, task.sql), task)
+    kinds = check_columns(relation_of(connection, task.sql, task.params), task.columns, named=task.gated)
     match task.format:
         case "csv":
             return write_csv(_reader(connection, task, [csv_line(kinds)]), output, task.columns)
@@ -56,7 +57,7 @@ def run_into(connection: DuckDBPyConnection, task: Task, output: OutputFile) -> 
             return write_parquet(_shaped_reader(connection, task, kinds, "parquet"), output, task.columns)
         case "arrow":
             return write_arrow(_shaped_reader(connection, task, kinds, "arrow"), output, task.columns)
-    return write_arrow(_shaped_reader(connection, task, kinds, "lossless"), output, task.columns)
+    return write_arrow(_shaped_reader(connection, task, kinds, "lossless"), output, task.columns, task.metadata)
 
 
 def csv_line(kinds: Sequence[DuckDBPyType]) -> str:
@@ -79,7 +80,7 @@ def _shaped_reader(
     connection: DuckDBPyConnection, task: Task, kinds: Sequence[DuckDBPyType], target: ColumnarFormat
 ) -> Any:
     if not any(changes(kind, target) for kind in kinds):
-        return _relation(connection, task, task.sql).to_arrow_reader(BATCH_ROWS)
+        return relation_of(connection, task.sql, task.params).to_arrow_reader(BATCH_ROWS)
     parts = [f"{shaped(f'c{position}', kind, target)} AS c{position}" for position, kind in enumerate(kinds)]
     return _reader(connection, task, parts)
 
@@ -88,18 +89,19 @@ def _reader(connection: DuckDBPyConnection, task: Task, parts: Sequence[str]) ->
     """The statement's rows as those expressions over its columns, by position: its names may repeat or be empty."""
     names = ", ".join(f"c{position}" for position in range(len(task.columns)))
     sql = f"SELECT {', '.join(parts)} FROM ({task.sql}\n) AS {_WRAPPED}({names})"
-    return _relation(connection, task, sql).to_arrow_reader(BATCH_ROWS)
+    return relation_of(connection, sql, task.params).to_arrow_reader(BATCH_ROWS)
 
 
-def _relation(connection: DuckDBPyConnection, task: Task, sql: str) -> DuckDBPyRelation:
-    return connection.sql(sql, params=task.params) if task.params else connection.sql(sql)
+def relation_of(connection: DuckDBPyConnection, sql: str, params: Mapping[str, JsonValue]) -> DuckDBPyRelation:
+    """The statement as DuckDB binds it; nothing runs yet."""
+    return connection.sql(sql, params=dict(params)) if params else connection.sql(sql)
 
 
-def _checked_types(relation: DuckDBPyRelation, task: Task) -> list[DuckDBPyType]:
-    """The result's types, if they and (for a gated statement) the names are those of the plan."""
+def check_columns(relation: DuckDBPyRelation, columns: Sequence[PlanColumn], *, named: bool) -> list[DuckDBPyType]:
+    """The relation's types, if they and, with `named`, the names are those of the columns. Raises `EngineFailed`."""
     found = [str(kind) for kind in relation.types]
-    planned = [str(parsed_type(column.type)) for column in task.columns]
-    names = [column.name for column in task.columns]
-    if found != planned or (task.gated and list(relation.columns) != names):
+    planned = [str(parsed_type(column.type)) for column in columns]
+    names = [column.name for column in columns]
+    if found != planned or (named and list(relation.columns) != names):
         raise EngineFailed(reason="the statement gives other columns than the plan says")
     return list(relation.types)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +17,17 @@ _CHUNK_BYTES = 8 * 2**20
 _CHUNK_ROWS = 122_880
 TYPE_KEY = b"datacanal.type"
 """Field metadata that holds the DuckDB type."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def write_arrow(reader: Any, output: OutputFile, columns: Sequence[PlanColumn]) -> int:
-    """A zstd Arrow IPC stream; the fields' metadata hold the DuckDB types. Gives the rows, as all writers do."""
-    schema = named_schema(reader.schema, columns)
+def write_arrow(
+    reader: Any, output: OutputFile, columns: Sequence[PlanColumn], metadata: Mapping[str, str] = _NONE
+) -> int:
+    """A zstd Arrow IPC stream with that metadata on its schema; the fields' metadata hold the DuckDB types.
+
+    Gives the rows, as all writers do.
+    """
+    schema = named_schema(reader.schema, columns).with_metadata(dict(metadata) or None)
     rows = 0
     with pa.ipc.new_stream(output, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
         for chunk in chunks(reader):
