@@ -1,14 +1,20 @@
-"""HTTP/1.1 with deadlines that uvicorn lacks: a request's head must arrive in time, and problems are documents."""
+"""HTTP/1.1 with deadlines that uvicorn lacks: a request's head must arrive in time, and problems are documents.
+
+Where the client proved itself by a certificate, its fingerprint stands in the scope of each of its requests.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
+from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from datacanal.certificates import fingerprint_in
 from datacanal.domain.errors import BadRequest, BodyTooSlow, DatacanalError
 from datacanal.protocol.problem import problem_of
 from datacanal.serving.problems import PROBLEM_TYPE, status_of
@@ -16,6 +22,13 @@ from datacanal.serving.problems import PROBLEM_TYPE, status_of
 HEAD_DEADLINE_S = 10.0
 REST_DEADLINE_S = 10.0
 MAX_HEAD_BYTES = 64 * 1024
+_PEER = "datacanal.peer"
+
+
+def peer_of(scope: Scope) -> str | None:
+    """The fingerprint of the certificate that the caller of this request holds; None where it showed none."""
+    found: str | None = scope.get(_PEER)
+    return found
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -36,9 +49,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._head_deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._rest_deadline: asyncio.TimerHandle | None = None
+        self._peer: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class does
         super().connection_made(transport)
+        self._peer = _peer_on(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,6 +71,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope[_PEER] = self._peer  # type: ignore[literal-required]  # a key of ours beside those of ASGI
         if self._head_deadline is None:
             self._await_head()
 
@@ -105,3 +121,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         )
         self.transport.write(head + body)
         self.transport.close()
+
+
+def _peer_on(transport: asyncio.Transport) -> str | None:
+    secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    certificate = secured.getpeercert(binary_form=True) if secured is not None else None
+    return fingerprint_in(certificate) if certificate else None

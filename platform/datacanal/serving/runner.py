@@ -1,12 +1,17 @@
-"""Run an ASGI application on a socket of our own: taken ports are named, stopping takes seconds, not minutes."""
+"""Run an ASGI application on a socket of our own: taken ports are named, stopping takes seconds, not minutes.
+
+Plain HTTP is spoken on loopback only.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import signal
 import socket
+import ssl
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +21,10 @@ from datacanal.serving.protocol import DeadlineProtocol
 
 KEEP_ALIVE_S = 75
 STOP_WITHIN_S = 3
+_HANDSHAKE_S = 10.0
+_GOODBYE_S = 1.0
+"""How long a TLS connection that is being closed waits for the other side to say so too."""
+_BACKLOG = 1024
 
 
 def bind(listen: str, *, key: str) -> socket.socket:
@@ -26,7 +35,7 @@ def bind(listen: str, *, key: str) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)
-        listening.listen(1024)
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
@@ -53,10 +62,16 @@ def stop_asked() -> asyncio.Event:
 
 
 class HttpServer:
-    """One application on one socket, inside a running event loop. The caller stops it."""
+    """One application on one socket, inside a running event loop. The caller stops it.
 
-    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+    Raises `BadConfiguration` for plain HTTP where other machines could hear it.
+    """
+
+    def __init__(self, app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         _silence_uvicorn()
+        if tls is None and not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
+            reason = f"plain HTTP on {address_of(listening)} could be read by others"
+            raise BadConfiguration(file="configuration", key="listen", reason=reason)
         config = uvicorn.Config(
             app,
             http=DeadlineProtocol,
@@ -72,14 +87,29 @@ class HttpServer:
         )
         self._server = uvicorn.Server(config)
         self._listening = listening
+        self._tls = tls
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Returns once requests are answered."""
         self._server.config.load()
         self._server.lifespan = self._server.config.lifespan_class(self._server.config)
-        await self._server.startup(sockets=[self._listening])
+        await self._server.startup(sockets=[])
+        # Its own way to listen has no deadline for a handshake that never ends.
+        listener = await asyncio.get_running_loop().create_server(
+            self._protocol,
+            sock=self._listening,
+            ssl=self._tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
+            ssl_shutdown_timeout=_GOODBYE_S if self._tls else None,
+        )
+        self._server.servers.append(listener)
         self._task = asyncio.create_task(self._server.main_loop())
+
+    def _protocol(self) -> DeadlineProtocol:
+        server = self._server
+        return DeadlineProtocol(server.config, server.server_state, server.lifespan.state)
 
     async def stop(self) -> None:
         """Refuse new connections, let answers that are under way finish for a moment, close the rest."""
