@@ -1,0 +1,73 @@
+"""What the site remembers so that nothing counts twice: fences of leases and nonces of fetches, over restarts."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, Index, String, delete
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from datacanal.site.store.models import SITE_ITSELF, Base
+from datacanal.storage.tables import Owned
+
+
+class FenceRow(Owned, Base):
+    """The highest fence under which a step was leased, and the digest of that lease."""
+
+    __tablename__ = "fences"
+    __table_args__ = (Index(None, "expires_ms"),)
+
+    job: Mapped[str] = mapped_column(String(64), primary_key=True)
+    step: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fence: Mapped[int]
+    lease: Mapped[str] = mapped_column(String(64))
+    expires_ms: Mapped[int]
+
+
+class NonceRow(Owned, Base):
+    """A nonce that was used; nobody accepts its signature any more after `expires_ms`."""
+
+    __tablename__ = "nonces"
+    __table_args__ = (Index(None, "expires_ms"),)
+
+    nonce: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_ms: Mapped[int]
+
+
+class FenceBook:
+    """A row is forgotten when its lease would be refused anyway, as the authority in it has expired."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def take(self, row: FenceRow, now_ms: int) -> int | None:
+        """Note the lease. The fence that is in its way where a higher one, or another lease of this one, was noted."""
+        with Session(self._engine) as session, session.begin():
+            session.execute(delete(FenceRow).where(FenceRow.expires_ms < now_ms))
+            known = session.get(FenceRow, (row.job, row.step))
+            if known is not None and (known.fence, known.lease) == (row.fence, row.lease):
+                return None
+            if known is not None and known.fence >= row.fence:
+                return known.fence
+            session.merge(row)
+        return None
+
+
+class NonceBook:
+    """`expiry_s` is how long a signature could be shown again."""
+
+    def __init__(self, engine: Engine, expiry_s: float) -> None:
+        self._engine = engine
+        self._expiry_s = expiry_s
+
+    def use(self, nonce: str, now_s: float) -> bool:
+        """Whether the nonce is new; it no longer is afterwards, whatever becomes of this process."""
+        if not 0 < len(nonce) <= _NONCE_AT_MOST:
+            return False
+        row = {"nonce": nonce, "expires_ms": int((now_s + self._expiry_s) * 1000), **SITE_ITSELF}
+        with Session(self._engine) as session, session.begin():
+            session.execute(delete(NonceRow).where(NonceRow.expires_ms < int(now_s * 1000)))
+            added = session.execute(insert(NonceRow).values(row).on_conflict_do_nothing().returning(NonceRow.nonce))
+            return added.first() is not None
+
+
+_NONCE_AT_MOST = 64

@@ -1,0 +1,134 @@
+"""The agent's own look at every step it is given: it does not trust the control plane to have looked.
+
+From the control plane it takes intent only. Whatever can hurt is worked out again from the site's own policies, or
+verified with keys that the site pinned; see docs/decisions/0004.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from datacanal.domain.errors import DatacanalError, KernelMismatch, OutputLost
+from datacanal.protocol.authority import Authority
+from datacanal.protocol.base import digest_of
+from datacanal.protocol.plan import Plan, PlanColumn, Step
+from datacanal.protocol.site import Lease, Offer
+from datacanal.site.authorities import SKEW_S, Authorities
+from datacanal.site.checks import Site
+from datacanal.site.labels_seal import received_labels
+from datacanal.site.record.entry import Entry
+from datacanal.site.step_datasets import Datasets, DatasetUse
+from datacanal.site.step_links import OwnOutputs, Pins, arriving, at_hand, check_consumers
+from datacanal.site.step_shape import check_shape, refused
+from datacanal.site.store.fences import FenceBook, FenceRow
+
+_LARGEST = 2**62
+
+
+@dataclass(frozen=True)
+class VerifiedStep:
+    """A step that may run here, with all it names found.
+
+    `datasets` by occurrence, `offers` (outputs to be fetched) and `at_hand` (outputs of this site) by sending step.
+    """
+
+    step: Step
+    authority: Authority
+    datasets: Mapping[str, DatasetUse]
+    offers: Mapping[str, Offer]
+    at_hand: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class StepVerifier:
+    """Blocking; safe to call from several threads. What it refuses, it records."""
+
+    site: Site
+    authorities: Authorities
+    datasets: Datasets
+    pins: Pins
+    outputs: OwnOutputs
+    fences: FenceBook
+    record: Callable[[Entry], object]
+    clock: Callable[[], datetime]
+
+    def verified(self, lease: Lease) -> VerifiedStep:
+        """The step of the lease, if it may run at this site.
+
+        Raises `StepRefused`, `AuthorityRefused`, `KernelMismatch`, `PolicyChanged`, `LabelsDiffer`, `NotAReader`,
+        `PeerUnknown`; and `OutputLost` where an output of this very site is gone.
+        """
+        try:
+            return self._verified(lease)
+        except OutputLost:
+            raise
+        except DatacanalError as error:
+            self.refuse(lease, error)
+            raise
+
+    def check_received(self, lease: Lease, sender: str, file: Path) -> list[PlanColumn]:
+        """The columns of a fetched output with the labels that its sender signed: those that were planned.
+
+        Raises `TransferDamaged`, `LabelsDiffer` or `PeerUnknown`.
+        """
+        step = lease.plan.step(sender)
+        try:
+            return received_labels(file, lease, step, self.pins.key_of(step.site), self.site.name)
+        except DatacanalError as error:
+            self.refuse(lease, error)
+            raise
+
+    def refuse(self, lease: Lease, error: DatacanalError) -> None:
+        """Record that the step was refused. Counts that no column can hold are left out."""
+        self.record(
+            Entry(
+                at_ms=int(self.clock().timestamp() * 1000),
+                kind="step",
+                decision="refused",
+                tenant=lease.tenant,
+                principal=lease.principal,
+                purpose=lease.purpose,
+                job=lease.job,
+                step=lease.step,
+                fence=lease.fence if abs(lease.fence) < _LARGEST else 0,
+                plan_digest=lease.plan_digest,
+                reason=f"{error.code}: {error.detail}",
+            )
+        )
+
+    def _verified(self, lease: Lease) -> VerifiedStep:
+        site = self.site.name
+        step = check_shape(lease, site)
+        authority = self.authorities.of_lease(lease)
+        _check_versions(lease.plan, self.site)
+        datasets = self.datasets.used_by(step, authority, self.clock().timestamp())
+        check_consumers(lease, step, site, self.pins)
+        offers = arriving(lease, step, site, self.pins)
+        outputs = at_hand(lease, step, site, self.outputs)
+        self._take_fence(lease, authority)
+        return VerifiedStep(step, authority, datasets, offers, outputs)
+
+    def _take_fence(self, lease: Lease, authority: Authority) -> None:
+        row = FenceRow(
+            job=lease.job,
+            step=lease.step,
+            fence=lease.fence,
+            lease=digest_of(lease.model_dump(mode="json", exclude={"plan"})),
+            expires_ms=min(authority.expires_s + SKEW_S, _LARGEST // 1000) * 1000,
+            tenant=lease.tenant,
+            principal=lease.principal,
+        )
+        higher = self.fences.take(row, int(self.clock().timestamp() * 1000))
+        if higher is not None:
+            raise refused(self.site.name, f"fence {lease.fence} is from the past: the step was leased under {higher}")
+
+
+def _check_versions(plan: Plan, site: Site) -> None:
+    if plan.kernel != site.kernel:
+        raise KernelMismatch(site=site.name, found=f"DuckDB {site.kernel}", needed=f"DuckDB {plan.kernel}")
+    if plan.functions != site.functions:
+        found, needed = f"function list {site.functions}", f"function list {plan.functions}"
+        raise KernelMismatch(site=site.name, found=found, needed=needed)
