@@ -25,9 +25,8 @@ from datacanal.site.engine.specification import PoolShape
 from datacanal.site.lakes.registry import Lake
 from datacanal.site.places import Places
 from datacanal.site.policy import Policy
-from datacanal.site.store.database import open_database
-from datacanal.site.store.egress import EgressBook
-from datacanal.site.store.models import EgressRow
+from datacanal.site.record.entry import Entry
+from datacanal.site.record.reading import Wanted, read_entries
 from datacanal.testing.control_house import ControlHouse, control_house
 from datacanal.testing.fake_pool import FakePool, PoolThatHangs
 from datacanal.testing.tasks import write_parquet
@@ -124,11 +123,10 @@ class Town:
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
 
-    def egress(self, site: str) -> list[EgressRow]:
-        engine = open_database(self.folder / "sites" / site / "site.db")
-        records = list(EgressBook(engine).records())
-        engine.dispose()
-        return records
+    def egress(self, site: str) -> list[Entry]:
+        """What the site recorded about jobs, in its order."""
+        found = read_entries(self.folder / "sites" / site / "site.db", Wanted())
+        return [recorded.entry for recorded in reversed(found) if recorded.entry.job]
 
 
 def _shape(lake: Path, scratch: Path) -> PoolShape:

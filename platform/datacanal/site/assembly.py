@@ -30,6 +30,7 @@ from datacanal.site.keys import SiteKeys, load_keys
 from datacanal.site.lakes.reading import LakeReader
 from datacanal.site.lakes.registry import Lake, LakeRegistry
 from datacanal.site.places import Places
+from datacanal.site.record.book import open_record
 from datacanal.site.results import ResultDesk
 from datacanal.site.runner import StepRunner
 from datacanal.site.session import Session
@@ -73,7 +74,8 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
         readers = (LakeReader(), LakeReader())
         for reader in readers:
             closing.callback(reader.close)
-        stores = _Stores(CatalogueStore(engine), work, EgressBook(engine))
+        record = await asyncio.to_thread(open_record, engine, setup.name, keys, setup.places.home)
+        stores = _Stores(CatalogueStore(engine), work, EgressBook(engine, record))
         agent = Agent(_parts(setup, f"http://{address_of(listening)}", keys, client, stores, readers))
         _log.info("site_ready", site=setup.name, exchange=address_of(listening))
         closing.callback(_log.info, "site_stopping", site=setup.name)

@@ -13,7 +13,14 @@ from datacanal.storage.migrating import migrate
 
 Begin = Literal["BEGIN", "BEGIN IMMEDIATE"]
 """`BEGIN IMMEDIATE` also keeps two transactions from reading what both mean to write."""
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "temp_store=MEMORY")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=10000",
+    "temp_store=MEMORY",
+    "recursive_triggers=ON",  # what a trigger keeps from being deleted cannot be replaced either
+)
 
 
 def open_database(file: Path, migrations: Path, *, begin: Begin) -> Engine:

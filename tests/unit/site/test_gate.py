@@ -1,6 +1,5 @@
 """The egress gate: what leaves is permitted, charged once and written down, and so is what may not leave."""
 
-import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,10 +11,9 @@ from datacanal.domain.errors import BudgetExceeded, StepRefused
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.gate import EgressGate
 from datacanal.site.policy import Policy
-from datacanal.site.store.database import open_database
-from datacanal.site.store.egress import EgressBook, Release, Source
+from datacanal.site.store.egress import Release, Source
 from datacanal.site.store.models import OutputRow
-from datacanal.site.store.work import WorkStore
+from datacanal.testing.site_books import open_books
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 RELEASE = Release(
@@ -62,10 +60,10 @@ class House:
     """A gate with its store."""
 
     def __init__(self, folder: Path, **policies: Policy) -> None:
-        engine = open_database(folder / "site.db")
-        self.book = EgressBook(engine)
-        self.work = WorkStore(engine)
-        self.gate = EgressGate("core", policies, self.book)
+        books = open_books(folder)
+        self.record = books.record
+        self.work = books.work
+        self.gate = EgressGate("core", policies, books.egress)
 
     def out(self, release: Release, at: datetime = NOON) -> None:
         self.gate.pass_out(release, output(release), at)
@@ -75,13 +73,13 @@ def test_a_release_is_recorded_with_who_why_what_and_under_which_policy(tmp_path
     rules = policy()
     house = House(tmp_path, t=rules)
     house.out(RELEASE)
-    (record,) = house.book.records("job_1")
+    (record,) = (found.entry for found in house.record.entries("job_1"))
     assert (record.tenant, record.principal, record.purpose) == ("local", "ana", "fraud")
     assert (record.rows, record.bytes, record.digest, record.decision) == (10, 1000, "d1", "released")
-    assert json.loads(record.policies) == {"t": rules.digest}
-    assert json.loads(record.snapshots) == {"t.payments": "snp_1"}
-    assert json.loads(record.columns)[0]["name"] == "a"
-    assert json.loads(record.receivers) == ["west"]
+    assert record.policies == {"t": rules.digest}
+    assert record.snapshots == {"t.payments": "snp_1"}
+    assert record.columns == [("a", "public")]
+    assert record.receivers == ["west"]
     assert record.plan_digest == "plan"
     assert record.at_ms == NOON.timestamp() * 1000
     assert house.work.output("out_job_1_s1_d1") is not None
@@ -91,7 +89,7 @@ def test_three_attempts_with_the_same_content_charge_once(tmp_path: Path) -> Non
     house = House(tmp_path, t=policy(budgets={"job": {"rows": 10, "bytes": 1000}}))
     for _ in range(3):
         house.out(RELEASE)
-    assert len(house.book.records()) == 1
+    assert len(house.record.entries()) == 1
 
 
 @pytest.mark.parametrize("limits", [{"rows": 19}, {"bytes": 1999}])
@@ -117,8 +115,8 @@ def test_each_budget_counts_its_own_subject(
     assert caught.value.data["budget"] == budget
     assert caught.value.data["lake"] == "t"
     house.out(free)
-    assert [record.decision for record in house.book.records()] == ["released", "refused", "released"]
-    assert "egress_budget_exceeded" in house.book.records()[1].reason
+    assert [record.entry.decision for record in house.record.entries()] == ["released", "refused", "released"]
+    assert "egress_budget_exceeded" in house.record.entries()[1].entry.reason
 
 
 def test_a_refused_release_keeps_no_output_and_takes_nothing(tmp_path: Path) -> None:
@@ -127,7 +125,7 @@ def test_a_refused_release_keeps_no_output_and_takes_nothing(tmp_path: Path) -> 
     for _ in range(2):
         with pytest.raises(BudgetExceeded):
             house.out(big)
-    assert len(house.book.records()) == 1
+    assert len(house.record.entries()) == 1
     assert house.work.output("out_job_1_s1_d1") is None
     house.out(replace(RELEASE, rows=15, digest="d2"))
 
@@ -162,7 +160,7 @@ def test_every_lake_and_dataset_that_flowed_in_is_charged(tmp_path: Path) -> Non
 def test_what_comes_from_no_lake_is_recorded_without_charge(tmp_path: Path) -> None:
     house = House(tmp_path, t=policy(budgets={"user_day": {"rows": 0}}))
     house.out(replace(RELEASE, sources=(), kind="result"))
-    assert house.book.records()[0].policies == "{}"
+    assert house.record.entries()[0].entry.policies == {}
 
 
 def test_a_column_that_is_not_public_keeps_the_table_in(tmp_path: Path) -> None:
@@ -170,8 +168,8 @@ def test_a_column_that_is_not_public_keeps_the_table_in(tmp_path: Path) -> None:
     house = House(tmp_path, t=rules)
     with pytest.raises(StepRefused, match=r"'b' of t\.payments is secret"):
         house.out(RELEASE)
-    (record,) = house.book.records()
-    assert record.decision == "refused"
+    (record,) = house.record.entries()
+    assert record.entry.decision == "refused"
 
 
 def test_many_releases_at_once_never_overshoot_a_budget(tmp_path: Path) -> None:
@@ -192,5 +190,5 @@ def test_many_releases_at_once_never_overshoot_a_budget(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(refused) == 3
-    released = [record for record in house.book.records() if record.decision == "released"]
+    released = [record.entry for record in house.record.entries() if record.entry.decision == "released"]
     assert sum(record.rows for record in released) == 50

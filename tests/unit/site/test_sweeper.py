@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from datacanal.site.places import Places
-from datacanal.site.store.database import open_database
-from datacanal.site.store.egress import EgressBook, Permission, Release
+from datacanal.site.store.egress import Permission, Release
 from datacanal.site.store.models import ExportRow, OutputRow
-from datacanal.site.store.work import WorkStore
 from datacanal.site.sweeper import Sweeper
+from datacanal.testing.site_books import open_books
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 WHO = {"tenant": "local", "principal": "ana"}
@@ -25,9 +24,9 @@ class Attic:
     def __init__(self, folder: Path) -> None:
         self.places = Places(folder)
         self.places.ensure()
-        engine = open_database(self.places.database)
-        self.work = WorkStore(engine)
-        self._book = EgressBook(engine)
+        books = open_books(folder)
+        self.work = books.work
+        self._book = books.egress
         self.sweeper = Sweeper(self.places, self.work, lambda: NOW, total_timeout_s=3600)
 
     def output(self, name: str, job: str = "job_1", expires: timedelta = timedelta(hours=1)) -> Path:

@@ -60,7 +60,7 @@ def test_migrations_below_any_path_are_found(tmp_path: Path) -> None:
     folder = tmp_path / "100% %(here)s"
     folder.symlink_to(OF_SITE)
     engine = open_database(tmp_path / "store.db", folder, begin="BEGIN")
-    assert inspect(engine).has_table("egress")
+    assert inspect(engine).has_table("outputs")
     engine.dispose()
 
 

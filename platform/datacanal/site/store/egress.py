@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from datacanal.domain.errors import BudgetExceeded, DatacanalError
+from datacanal.domain.errors import BudgetExceeded, DatacanalError, QueryBudgetExceeded
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.policy import Allowance
-from datacanal.site.store.models import BudgetUseRow, EgressRow, OutputRow
+from datacanal.site.record.book import RecordBook
+from datacanal.site.record.entry import Decision, Entry, Kind, Recorded, classes_of
+from datacanal.site.store.models import BudgetUseRow, OutputRow
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Release:
-    """A table that asks to leave: for another site (`transfer`) or to the job's submitter (`result`)."""
+    """What asks to leave: for another site (`transfer`), to the job's submitter (`result`), words of attempts (`log`).
+
+    `governed` says that somebody outside may learn `rows` rounded only.
+    """
 
     tenant: str
     principal: str
     purpose: str | None
     job: str
     step: str
-    kind: str
+    kind: Kind
     receivers: tuple[str, ...]
     plan_digest: str
     digest: str
@@ -43,11 +46,14 @@ class Release:
     bytes: int
     columns: tuple[PlanColumn, ...]
     sources: tuple[Source, ...]
+    fence: int = 0
+    withheld_groups: int = 0
+    governed: bool = False
 
 
 @dataclass(frozen=True)
 class Charge:
-    """What a release takes from one budget, and how much that budget allows."""
+    """What a release takes from one budget, and how much that budget allows. `day` is the site's own, in UTC."""
 
     lake: str
     budget: str
@@ -57,76 +63,85 @@ class Charge:
 
 
 @dataclass(frozen=True)
+class QueryCharge:
+    """One aggregate query over a dataset, of which the owner allows `limit` a day."""
+
+    lake: str
+    dataset: str
+    day: str
+    limit: int
+
+
+@dataclass(frozen=True)
 class Permission:
     """What a release costs and under which policies (lake to digest) it may leave."""
 
     charges: tuple[Charge, ...] = ()
     policies: Mapping[str, str] = field(default_factory=dict)
+    queries: tuple[QueryCharge, ...] = ()
 
 
 class EgressBook:
-    """Append-only. A release of the same job, step and content is written and charged once, however often it comes."""
+    """A release of the same job, step and content is recorded and charged once, however often it comes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, record: RecordBook) -> None:
         self._engine = engine
+        self._record = record
 
-    def release(self, release: Release, permission: Permission, output: OutputRow, now_ms: int) -> None:
+    def release(self, release: Release, permission: Permission, output: OutputRow | None, now_ms: int) -> Recorded:
         """Record and charge the release and keep its output, all or nothing.
 
-        Raises `BudgetExceeded`; nothing is charged then.
+        Raises `BudgetExceeded` or `QueryBudgetExceeded`; nothing is charged then.
         """
+        entry = entry_of(release, permission.policies, now_ms, "released")
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            if not _is_released(session, release):
+            known = self._record.known(session, entry)
+            if known is None:
                 for charge in permission.charges:
                     _take(session, release, charge)
-                session.add(_row(release, permission.policies, now_ms, "released", ""))
-            session.merge(output)
+                for query in permission.queries:
+                    _take_query(session, release, query)
+            if output is not None:
+                session.merge(output)
+            return known or self._record.append(session, entry)
 
-    def refuse(self, release: Release, policies: Mapping[str, str], error: DatacanalError, now_ms: int) -> None:
-        """Record that the release was refused."""
-        row = _row(release, policies, now_ms, "refused", f"{error.code}: {error.detail}")
-        columns = {
-            column.key: getattr(row, column.key) for column in EgressRow.__table__.columns if column.key != "seq"
-        }
-        with Session(self._engine) as session, session.begin():
-            session.execute(insert(EgressRow).values(columns).on_conflict_do_nothing())
-
-    def records(self, job: str | None = None) -> Sequence[EgressRow]:
-        """Every decision, or those about one job, in the order they were taken."""
-        query = select(EgressRow).order_by(EgressRow.seq)
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            return session.scalars(query if job is None else query.where(EgressRow.job == job)).all()
+    def refuse(self, release: Release, policies: Mapping[str, str], error: DatacanalError, now_ms: int) -> Recorded:
+        """Record that the release was refused, once per attempt."""
+        return self._record.add(entry_of(release, policies, now_ms, "refused", f"{error.code}: {error.detail}"))
 
 
-def _is_released(session: Session, release: Release) -> bool:
-    same = select(EgressRow.seq).where(
-        EgressRow.job == release.job,
-        EgressRow.step == release.step,
-        EgressRow.digest == release.digest,
-        EgressRow.decision == "released",
+def entry_of(release: Release, policies: Mapping[str, str], now_ms: int, decision: Decision, reason: str = "") -> Entry:
+    """The decision about the release, as the record holds it."""
+    return Entry(
+        at_ms=now_ms,
+        kind=release.kind,
+        decision=decision,
+        tenant=release.tenant,
+        principal=release.principal,
+        purpose=release.purpose,
+        job=release.job,
+        step=release.step,
+        fence=release.fence,
+        receivers=release.receivers,
+        plan_digest=release.plan_digest,
+        policies=policies,
+        snapshots={f"{source.lake}.{source.dataset}": source.snapshot for source in release.sources},
+        columns=classes_of(release.columns),
+        rows=release.rows,
+        bytes=release.bytes,
+        digest=release.digest,
+        withheld_groups=release.withheld_groups,
+        governed=release.governed,
+        reason=reason,
     )
-    return session.scalar(same) is not None
 
 
 def _take(session: Session, release: Release, charge: Charge) -> None:
-    key = (charge.lake, charge.budget, charge.subject, charge.day)
-    row = session.get(BudgetUseRow, key)
-    if row is None:
-        row = BudgetUseRow(
-            lake=charge.lake,
-            budget=charge.budget,
-            subject=charge.subject,
-            day=charge.day,
-            rows=0,
-            bytes=0,
-            tenant=release.tenant,
-            principal=release.principal,
-        )
-        session.add(row)
-    row.rows += release.rows
-    row.bytes += release.bytes
+    use = _use(session, release, charge.lake, charge.budget, charge.subject, charge.day)
+    use.rows += release.rows
+    use.bytes += release.bytes
     allowed = charge.allowance
-    for unit, used, limit in (("rows", row.rows, allowed.rows), ("bytes", row.bytes, allowed.bytes)):
+    for unit, used, limit in (("rows", use.rows, allowed.rows), ("bytes", use.bytes, allowed.bytes)):
         if limit is not None and used > limit:
             raise BudgetExceeded(
                 rows=release.rows,
@@ -137,23 +152,26 @@ def _take(session: Session, release: Release, charge: Charge) -> None:
             )
 
 
-def _row(release: Release, policies: Mapping[str, str], now_ms: int, decision: str, reason: str) -> EgressRow:
-    return EgressRow(
-        at_ms=now_ms,
-        tenant=release.tenant,
-        principal=release.principal,
-        purpose=release.purpose,
-        job=release.job,
-        step=release.step,
-        kind=release.kind,
-        receivers=json.dumps(release.receivers, ensure_ascii=False),
-        plan_digest=release.plan_digest,
-        policies=json.dumps(policies, ensure_ascii=False),
-        snapshots=json.dumps({f"{s.lake}.{s.dataset}": s.snapshot for s in release.sources}, ensure_ascii=False),
-        columns=json.dumps([column.model_dump() for column in release.columns], ensure_ascii=False),
-        rows=release.rows,
-        bytes=release.bytes,
-        digest=release.digest,
-        decision=decision,
-        reason=reason,
-    )
+def _take_query(session: Session, release: Release, charge: QueryCharge) -> None:
+    use = _use(session, release, charge.lake, "aggregate_day", charge.dataset, charge.day)
+    use.queries += 1
+    if use.queries > charge.limit:
+        raise QueryBudgetExceeded(limit=charge.limit, dataset=f"{charge.lake}.{charge.dataset}")
+
+
+def _use(session: Session, release: Release, lake: str, budget: str, subject: str, day: str) -> BudgetUseRow:
+    row = session.get(BudgetUseRow, (lake, budget, subject, day))
+    if row is None:
+        row = BudgetUseRow(
+            lake=lake,
+            budget=budget,
+            subject=subject,
+            day=day,
+            rows=0,
+            bytes=0,
+            queries=0,
+            tenant=release.tenant,
+            principal=release.principal,
+        )
+        session.add(row)
+    return row

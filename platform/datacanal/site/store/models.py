@@ -5,9 +5,10 @@ Documents are stored as their JSON text, instants as milliseconds since 1970 in 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Index, MetaData, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from datacanal.site.record.entry import DECISIONS, KINDS
 from datacanal.storage.tables import COUNTER, NAMING, Owned, one_of
 
 SITE_ITSELF = {"tenant": "site", "principal": "site"}
@@ -43,7 +44,10 @@ class FooterRow(Owned, Base):
 
 
 class AttemptRow(Owned, Base):
-    """One try of a step and what it came to. `said` holds the engine's own words, which may quote data: they stay."""
+    """One try of a step and what it came to. `said` holds the engine's own words, which may quote data: they stay.
+
+    `reads` names the datasets (`lake.name`) that the words may quote; unknown ones keep them in.
+    """
 
     __tablename__ = "attempts"
 
@@ -55,6 +59,7 @@ class AttemptRow(Owned, Base):
     finished_ms: Mapped[int]
     outcome: Mapped[str] = mapped_column(String(64))
     said: Mapped[str]
+    reads: Mapped[str | None]
 
 
 class OutputRow(Owned, Base):
@@ -89,20 +94,35 @@ class ExportRow(Owned, Base):
     digest: Mapped[str] = mapped_column(String(64))
 
 
-class EgressRow(Owned, Base):
-    """One decision of the egress gate. Rows are only ever added; a release of the same content counts once."""
+class RecordRow(Owned, Base):
+    """One decision of the site, chained to the one before (see `site.record`). Triggers keep rows as they are."""
 
-    __tablename__ = "egress"
+    __tablename__ = "record"
     __table_args__ = (
-        one_of("decision", ("released", "refused")),
-        UniqueConstraint("job", "step", "digest", "decision"),
-    )
+        one_of("kind", KINDS),
+        one_of("decision", DECISIONS),
+        Index(None, "job", "step"),
+        # A release counts once however often it is attempted, a refusal once per attempt.
+        Index(
+            "uq_record_released",
+            "job", "step", "kind", "digest", "receivers",
+            unique=True,
+            sqlite_where=text("decision = 'released'"),
+        ),
+        Index(
+            "uq_record_refused",
+            "job", "step", "kind", "digest", "fence",
+            unique=True,
+            sqlite_where=text("decision = 'refused' AND job <> ''"),
+        ),
+    )  # fmt: skip
 
-    seq: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=False)
     at_ms: Mapped[int]
     purpose: Mapped[str | None]
     job: Mapped[str] = mapped_column(String(64))
     step: Mapped[str] = mapped_column(String(64))
+    fence: Mapped[int]
     kind: Mapped[str] = mapped_column(String(16))
     receivers: Mapped[str]
     plan_digest: Mapped[str] = mapped_column(String(64))
@@ -112,12 +132,27 @@ class EgressRow(Owned, Base):
     rows: Mapped[int]
     bytes: Mapped[int]
     digest: Mapped[str] = mapped_column(String(64))
+    withheld_groups: Mapped[int]
+    governed: Mapped[int]
     decision: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str]
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class RecordHeadRow(Owned, Base):
+    """The record's signed head, one row. An unsigned one was made by the migration and is signed at the next start."""
+
+    __tablename__ = "record_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))
+    signature: Mapped[str] = mapped_column(String(128))
 
 
 class BudgetUseRow(Owned, Base):
-    """How much of one budget is used. `day` is empty where the budget is not a daily one."""
+    """How much of one budget is used. `day` (the site's own, UTC) is empty where the budget is not a daily one."""
 
     __tablename__ = "budget_use"
 
@@ -127,3 +162,4 @@ class BudgetUseRow(Owned, Base):
     day: Mapped[str] = mapped_column(String(10), primary_key=True)
     rows: Mapped[int]
     bytes: Mapped[int]
+    queries: Mapped[int] = mapped_column(default=0)

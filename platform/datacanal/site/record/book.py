@@ -1,0 +1,143 @@
+"""The record as the agent writes it: each decision once, in the transaction of what was decided."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy import Engine, Table, event, insert, select, update
+from sqlalchemy.orm import Session
+
+from datacanal.domain.errors import RecordDamaged
+from datacanal.site.keys import SiteKeys
+from datacanal.site.record.entry import BEGINNING, COLUMNS, Entry, Recorded, hash_of, recorded_from, values_of
+from datacanal.site.record.head import HEAD_FILE, Head, head_text, read_head, write_head
+from datacanal.site.store.models import RecordHeadRow, RecordRow
+
+_TABLE = cast("Table", RecordRow.__table__)
+_STORED = [_TABLE.c[name] for name in (*COLUMNS, "hash")]
+_TO_PUBLISH = "datacanal.record.head"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a record is signed and kept with."""
+
+    site: str
+    keys: SiteKeys
+    file: Path
+
+    def head(self, count: int, last_hash: str) -> Head:
+        """The signed head."""
+        return Head(count, last_hash, self.keys.sign(head_text(self.site, count, last_hash)))
+
+
+def open_record(engine: Engine, site: str, keys: SiteKeys, home: Path) -> RecordBook:
+    """The record in a site's store, `home` being where the head's file lies.
+
+    Raises `RecordDamaged` where the end of the record is not the one that this site signed: going on would sign the
+    damage. `verify` looks at all of it.
+    """
+    chain = Chain(site, keys, home / HEAD_FILE)
+    with Session(engine) as session, session.begin():
+        count, last_hash = _end(session)
+        head = session.get_one(RecordHeadRow, 1)
+        if head.signature == "":  # by the migration that made the table, which has no key
+            head.signature = chain.head(head.count, head.hash).signature
+        signed = Head(head.count, head.hash, head.signature)
+        if (signed.count, signed.hash) != (count, last_hash) or not signed.is_signed(site, keys.public):
+            raise RecordDamaged(site=site, seq=count, reason="the signed head names another last entry")
+        _check_file(session, chain, signed)
+    write_head(chain.file, signed)
+    return RecordBook(engine, chain)
+
+
+def _check_file(session: Session, chain: Chain, head: Head) -> None:
+    """The file may be behind by what was committed when the process was killed, and never ahead."""
+    try:
+        found = read_head(chain.file)
+    except ValueError:
+        raise RecordDamaged(site=chain.site, seq=head.count, reason=f"{HEAD_FILE} cannot be read") from None
+    if found is None or found.count == 0:
+        return
+    there = session.scalar(select(RecordRow.hash).where(RecordRow.seq == found.count))
+    if there != found.hash:
+        raise RecordDamaged(site=chain.site, seq=found.count, reason=f"{HEAD_FILE} names an entry that is not there")
+
+
+class RecordBook:
+    """Made by `open_record`; may be used from several threads."""
+
+    def __init__(self, engine: Engine, chain: Chain) -> None:
+        self._engine = engine
+        self._chain = chain
+        self._writing = threading.Lock()
+        self._written = 0
+
+    def append(self, session: Session, entry: Entry) -> Recorded:
+        """Write the entry in the session's transaction (no savepoint of it), at the end of the chain.
+
+        What was released before, and what was refused before to the same attempt, is not written again: its entry is
+        given back. Raises `RecordDamaged` where the chain's end is not what was signed.
+        """
+        known = self.known(session, entry)
+        if known is not None:
+            return known
+        count, last_hash = _end(session)
+        head = session.execute(select(RecordHeadRow.count, RecordHeadRow.hash)).one()
+        if tuple(head) != (count, last_hash):
+            raise RecordDamaged(site=self._chain.site, seq=count, reason="the signed head names another last entry")
+        values = values_of(count + 1, entry, last_hash)
+        new = self._chain.head(count + 1, hash_of(values))
+        session.execute(insert(_TABLE).values({**dict(zip(COLUMNS, values, strict=True)), "hash": new.hash}))
+        session.execute(update(RecordHeadRow).values(count=new.count, hash=new.hash, signature=new.signature))
+        self._publish_after_commit(session, new)
+        return Recorded(new.count, entry, last_hash, new.hash)
+
+    def known(self, session: Session, entry: Entry) -> Recorded | None:
+        """The entry that this one would only repeat."""
+        if entry.decision not in ("released", "refused") or not entry.job:
+            return None
+        values = dict(zip(COLUMNS, values_of(0, entry, ""), strict=True))
+        same = ("job", "step", "kind", "digest", "decision", "receivers" if entry.decision == "released" else "fence")
+        query = select(*_STORED).where(*(_TABLE.c[name] == values[name] for name in same))
+        row = session.execute(query).first()
+        return None if row is None else recorded_from(row[:-1], row[-1])
+
+    def add(self, entry: Entry) -> Recorded:
+        """The same in a transaction of its own."""
+        with Session(self._engine) as session, session.begin():
+            return self.append(session, entry)
+
+    def entries(self, job: str | None = None, step: str | None = None) -> Sequence[Recorded]:
+        """Every entry, or those about one job or one step of it, in their order."""
+        query = select(*_STORED).order_by(_TABLE.c.seq)
+        query = query if job is None else query.where(_TABLE.c.job == job)
+        query = query if step is None else query.where(_TABLE.c.step == step)
+        with Session(self._engine) as session, session.begin():
+            return [recorded_from(row[:-1], row[-1]) for row in session.execute(query)]
+
+    def _publish_after_commit(self, session: Session, head: Head) -> None:
+        if _TO_PUBLISH not in session.info:
+            event.listen(session, "after_commit", self._publish)
+            event.listen(session, "after_rollback", _forget)
+        session.info[_TO_PUBLISH] = head
+
+    def _publish(self, session: Session) -> None:
+        head: Head | None = session.info.pop(_TO_PUBLISH, None)
+        with self._writing:  # commits may overtake each other on their way here
+            if head is not None and head.count > self._written:
+                write_head(self._chain.file, head)
+                self._written = head.count
+
+
+def _forget(session: Session) -> None:
+    session.info.pop(_TO_PUBLISH, None)
+
+
+def _end(session: Session) -> tuple[int, str]:
+    last = session.execute(select(RecordRow.seq, RecordRow.hash).order_by(RecordRow.seq.desc()).limit(1)).first()
+    return (0, BEGINNING) if last is None else (last.seq, last.hash)
