@@ -185,8 +185,8 @@ class BadConfiguration(UserError):
 
 class BadPolicy(UserError):
     code = "bad_policy"
-    says = "{file}: {key}: {reason}"
-    advises = "Correct the policy; a lake without a valid policy does not start."
+    says = "{place}: {key}: {reason}{more}"
+    advises = "{hint}"
 
 
 class PortInUse(UserError):
