@@ -24,8 +24,11 @@ from datacanal.serving.runner import HttpServer, address_of, bind
 from datacanal.site.exchange import create_exchange
 from datacanal.site.fetcher import Arrival, Fetcher
 from datacanal.site.keys import SiteKeys, load_keys
+from datacanal.site.record.entry import Entry
+from datacanal.site.store.database import open_database
+from datacanal.site.store.fences import NonceBook
 from datacanal.site.store.models import OutputRow
-from datacanal.site.tickets import Ticket, mint
+from datacanal.site.tickets import NONCE_EXPIRY_S, Ticket, mint
 
 NOW_S = 1_900_000_000.0
 CONTENT = bytes(range(256)) * 8192
@@ -37,15 +40,20 @@ def row(file: Path, content: bytes) -> OutputRow:
 
 
 @asynccontextmanager
-async def exchange(file: Path, content: bytes = CONTENT) -> AsyncIterator[str]:
+async def exchange(file: Path, content: bytes = CONTENT, refused: list[Entry] | None = None) -> AsyncIterator[str]:
     rows = {"out_1": row(file, content)}
+    told: list[Entry] = [] if refused is None else refused
+    engine = open_database(file.parent / "site.db")
+    nonces = NonceBook(engine, NONCE_EXPIRY_S)
     listening = bind("127.0.0.1:0", key="exchange")
-    server = HttpServer(create_exchange("core", SEAL, rows.get, lambda: NOW_S), listening)
+    given = create_exchange("core", SEAL, rows.get, lambda: NOW_S, nonces.use, told.append)
+    server = HttpServer(given, listening)
     await server.start()
     try:
         yield f"http://{address_of(listening)}"
     finally:
         await server.stop()
+        engine.dispose()
 
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -238,19 +246,21 @@ def test_what_is_no_exchange_is_refused(tmp_path: Path) -> None:
     assert error.code == TransferRefused.code
 
 
-def test_a_seen_request_cannot_be_replayed(tmp_path: Path) -> None:
+def test_a_seen_request_cannot_be_replayed_and_the_try_is_recorded(tmp_path: Path) -> None:
     file = tmp_path / "out.arrow"
     file.write_bytes(CONTENT)
     receiver = Receiver(tmp_path)
+    refused: list[Entry] = []
 
     async def main() -> list[int]:
-        async with exchange(file) as base, httpx.AsyncClient() as client:
+        async with exchange(file, refused=refused) as base, httpx.AsyncClient() as client:
             given = offer(base, receiver.keys)
             headers = Fetcher(client, receiver.keys, lambda: NOW_S)._headers(given, 0)
             answers = [await client.get(given.url, headers=headers) for _ in range(2)]
             return [answer.status_code for answer in answers]
 
     assert asyncio.run(main()) == [200, 403]
+    assert [(entry.job, entry.step, entry.decision) for entry in refused] == [("j", "s1", "refused")]
 
 
 def test_files_with_other_content_than_the_ticket_s_are_not_served(tmp_path: Path) -> None:

@@ -37,8 +37,10 @@ from datacanal.site.session import Session
 from datacanal.site.store.catalogue import CatalogueStore
 from datacanal.site.store.database import open_database
 from datacanal.site.store.egress import EgressBook
+from datacanal.site.store.fences import NonceBook
 from datacanal.site.store.work import WorkStore
 from datacanal.site.sweeper import Sweeper
+from datacanal.site.tickets import NONCE_EXPIRY_S
 
 _KEEP_ALIVE_S = 60
 _log = structlog.get_logger()
@@ -68,13 +70,17 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
         client = await closing.enter_async_context(_http_client())
         work = WorkStore(engine)
         keys = load_keys(setup.places.home, os.urandom)
-        server = HttpServer(create_exchange(setup.name, keys.seal, work.output, lambda: _now().timestamp()), listening)
+        record = await asyncio.to_thread(open_record, engine, setup.name, keys, setup.places.home)
+        nonces = NonceBook(engine, NONCE_EXPIRY_S)
+        exchange = create_exchange(
+            setup.name, keys.seal, work.output, lambda: _now().timestamp(), nonces.use, record.add
+        )
+        server = HttpServer(exchange, listening)
         await server.start()
         closing.push_async_callback(server.stop)
         readers = (LakeReader(), LakeReader())
         for reader in readers:
             closing.callback(reader.close)
-        record = await asyncio.to_thread(open_record, engine, setup.name, keys, setup.places.home)
         stores = _Stores(CatalogueStore(engine), work, EgressBook(engine, record))
         agent = Agent(_parts(setup, f"http://{address_of(listening)}", keys, client, stores, readers))
         _log.info("site_ready", site=setup.name, exchange=address_of(listening))

@@ -18,6 +18,9 @@ from datacanal.site.engine.specification import (
     Task,
     TaskInput,
 )
+from datacanal.site.keys import SiteKeys
+from datacanal.site.labels_seal import sealed
+from datacanal.site.verifier import VerifiedStep
 
 
 def step_task(
@@ -39,6 +42,43 @@ def step_task(
         output=str(output),
         max_output_bytes=room_bytes,
     )
+
+
+def verified_task(
+    lease: Lease,
+    verified: VerifiedStep,
+    keys: SiteKeys,
+    roots: Mapping[str, Path],
+    fetched: Mapping[str, Path],
+    output: Path,
+    room_bytes: int,
+) -> Task:
+    """The step as a task: `roots` are the lakes' directories, `fetched` the transfers' verified files by their sender.
+
+    The labels of its inputs are the site's own, those that peers signed, and NULLs' for what was not shipped.
+    """
+    step = verified.step
+    received = {**verified.at_hand, **fetched}
+    return Task(
+        id=task_id(lease),
+        sql=step.sql,
+        params=step.params,
+        now=lease.plan.now,
+        inputs=[_verified_input(item, verified, roots, received) for item in step.inputs],
+        columns=step.columns,
+        relation=step.relation,
+        protection=step.protection,
+        guard=str(guard_file(output)) if step.protection is not None else None,
+        # A result goes to its submitter as the public format says; only what another site reads is sealed.
+        metadata={} if lease.is_result else sealed(lease, step, keys),
+        output=str(output),
+        max_output_bytes=room_bytes,
+    )
+
+
+def guard_file(output: Path) -> Path:
+    """Where an aggregate step's guard is written, beside its output."""
+    return output.with_name(f"{output.name}.guard")
 
 
 def task_id(lease: Lease) -> str:
@@ -83,6 +123,28 @@ def _input(item: StepInput, checked: CheckedStep, roots: Mapping[str, Path], rec
         source = ArrowSource(path=str(received[item.from_step]), shipped=item.shipped)
     return TaskInput(
         occurrence=item.occurrence, lake=item.lake, dataset=item.dataset, columns=item.columns, source=source
+    )
+
+
+def _verified_input(
+    item: StepInput, verified: VerifiedStep, roots: Mapping[str, Path], received: Mapping[str, Path]
+) -> TaskInput:
+    source: ParquetSource | ArrowSource | CountSource
+    rules = None
+    if isinstance(item, DatasetInput):
+        use = verified.datasets[item.occurrence]
+        source, rules = _parquet(use.snapshot, roots[item.lake]), use.rules
+    elif item.counted:
+        source = CountSource(path=str(received[item.from_step]))
+    else:
+        source = ArrowSource(path=str(received[item.from_step]), shipped=item.shipped)
+    return TaskInput(
+        occurrence=item.occurrence,
+        lake=item.lake,
+        dataset=item.dataset,
+        columns=item.columns,
+        source=source,
+        rules=rules,
     )
 
 

@@ -8,17 +8,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from datacanal.domain.errors import TransferRefused
 from datacanal.protocol.base import Document
 from datacanal.site.keys import is_signed_by
+from datacanal.site.record.entry import Entry
 
 WINDOW_S = 300
 """How far the clocks of two sites may differ; a signature is good for one fetch inside it."""
-_NONCES_AT_MOST = 1_000_000
+NONCE_EXPIRY_S = 2 * WINDOW_S
+"""For how long a used nonce must be remembered, over restarts too: a proof may carry a time that is yet to come."""
+
+IsNew = Callable[[str, float], bool]
+"""Whether a nonce is used for the first time, at that time; it no longer is afterwards (see `NonceBook.use`)."""
 
 
 class Ticket(Document):
@@ -50,18 +56,15 @@ def mint(ticket: Ticket, seal: bytes) -> str:
     return f"{body}.{_sealed(body, seal)}"
 
 
-def opened(text: str, seal: bytes, now_s: float) -> Ticket:
-    """The ticket that this agent sealed. Raises `TransferRefused` where it did not, or it is too late."""
+def opened(text: str, seal: bytes) -> Ticket:
+    """The ticket that this agent sealed, expired or not. Raises `TransferRefused` where it did not."""
     body, _, mark = text.partition(".")
     if not hmac.compare_digest(_sealed(body, seal).encode(), mark.encode()):
         raise TransferRefused(reason="the ticket was not made by this site")
     try:
-        ticket = Ticket.model_validate_json(base64.urlsafe_b64decode(body))
+        return Ticket.model_validate_json(base64.urlsafe_b64decode(body))
     except (ValidationError, ValueError):
         raise TransferRefused(reason="the ticket is of another version") from None
-    if ticket.expires_s <= now_s:
-        raise TransferRefused(reason="the ticket expired")
-    return ticket
 
 
 def fetch_text(output: str, range_: str, proof: Proof) -> str:
@@ -70,34 +73,41 @@ def fetch_text(output: str, range_: str, proof: Proof) -> str:
     return "\n".join(("datacanal fetch 1", output, range_, ticket_digest, proof.time, proof.nonce))
 
 
-@dataclass
-class SeenNonces:
-    """Remembers for the length of the window which signatures were used."""
-
-    _until_s: dict[str, float] = field(default_factory=dict)
-
-    def use(self, nonce: str, now_s: float) -> bool:
-        """Whether the nonce is new; it no longer is afterwards."""
-        while self._until_s and (oldest := next(iter(self._until_s.items())))[1] <= now_s:
-            del self._until_s[oldest[0]]
-        if nonce in self._until_s or len(self._until_s) >= _NONCES_AT_MOST:
-            return False
-        self._until_s[nonce] = now_s + 2 * WINDOW_S
-        return True
-
-
-def check_fetch(output: str, range_: str, proof: Proof, seal: bytes, seen: SeenNonces, now_s: float) -> Ticket:
+def check_fetch(output: str, range_: str, proof: Proof, seal: bytes, is_new: IsNew, now_s: float) -> Ticket:
     """The ticket of a fetch that may go ahead. Raises `TransferRefused` saying why it may not."""
-    ticket = opened(proof.ticket, seal, now_s)
+    ticket = opened(proof.ticket, seal)
+    if ticket.expires_s <= now_s:
+        raise TransferRefused(reason="the ticket expired")
     if ticket.output != output:
         raise TransferRefused(reason="the ticket is for another output")
     if not proof.time.isascii() or not proof.time.isdigit() or abs(int(proof.time[:20]) - now_s) > WINDOW_S:
         raise TransferRefused(reason=f"the clocks of the two sites differ by more than {WINDOW_S} s")
     if not is_signed_by(ticket.key, fetch_text(output, range_, proof), proof.signature):
         raise TransferRefused(reason="the fetch is not signed by the consumer that the ticket names")
-    if not seen.use(proof.nonce, now_s):
+    if not is_new(proof.nonce, now_s):
         raise TransferRefused(reason="this fetch was made before")
     return ticket
+
+
+def refused_fetch(output: str, proof: Proof, seal: bytes, refusal: TransferRefused, now_s: float) -> Entry:
+    """The record of a refused fetch. Job, step and consumer are known only from a ticket that this agent sealed."""
+    reason = f"{refusal.code}: {refusal.detail} ({output})"
+    at_ms = int(now_s * 1000)
+    try:
+        ticket = opened(proof.ticket, seal)
+    except TransferRefused:
+        return Entry(at_ms=at_ms, kind="transfer", decision="refused", reason=reason)
+    return Entry(
+        at_ms=at_ms,
+        kind="transfer",
+        decision="refused",
+        job=ticket.job,
+        step=ticket.step,
+        fence=ticket.fence,
+        receivers=(ticket.consumer,),
+        digest=ticket.digest,
+        reason=reason,
+    )
 
 
 def _encoded(content: bytes) -> str:

@@ -1,5 +1,7 @@
 """A ticket opens one output to one consumer, for a while; nothing else does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,18 @@ import pytest
 
 from datacanal.domain.errors import TransferRefused
 from datacanal.site.keys import SiteKeys, is_signed_by, load_keys
-from datacanal.site.tickets import WINDOW_S, Proof, SeenNonces, Ticket, check_fetch, fetch_text, mint
+from datacanal.site.store.database import open_database
+from datacanal.site.store.fences import NonceBook
+from datacanal.site.tickets import (
+    NONCE_EXPIRY_S,
+    WINDOW_S,
+    Proof,
+    Ticket,
+    check_fetch,
+    fetch_text,
+    mint,
+    refused_fetch,
+)
 
 NOW_S = 1_900_000_000.0
 SEAL = b"s" * 32
@@ -20,6 +33,17 @@ def keys(folder: Path, byte: bytes = b"k") -> SiteKeys:
 @pytest.fixture
 def consumer(tmp_path: Path) -> SiteKeys:
     return keys(tmp_path / "west")
+
+
+def anew(_nonce: str, _now_s: float) -> bool:
+    return True
+
+
+@contextmanager
+def nonces(home: Path) -> Iterator[NonceBook]:
+    engine = open_database(home / "site.db")
+    yield NonceBook(engine, NONCE_EXPIRY_S)
+    engine.dispose()
 
 
 def ticket(consumer: SiteKeys) -> Ticket:
@@ -42,28 +66,51 @@ def proof(consumer: SiteKeys, sealed: str, output: str = "out_1", range_: str = 
 
 def refusal(given: Proof, output: str = "out_1", range_: str = "", now_s: float = NOW_S) -> str:
     with pytest.raises(TransferRefused) as caught:
-        check_fetch(output, range_, given, SEAL, SeenNonces(), now_s)
+        check_fetch(output, range_, given, SEAL, anew, now_s)
     return str(caught.value.data["reason"])
 
 
 def test_the_consumer_named_by_a_ticket_may_fetch_with_it(consumer: SiteKeys) -> None:
     given = proof(consumer, mint(ticket(consumer), SEAL), range_="bytes=5-")
-    assert check_fetch("out_1", "bytes=5-", given, SEAL, SeenNonces(), NOW_S) == ticket(consumer)
+    assert check_fetch("out_1", "bytes=5-", given, SEAL, anew, NOW_S) == ticket(consumer)
 
 
-def test_a_fetch_cannot_be_made_twice(consumer: SiteKeys) -> None:
+def test_a_fetch_cannot_be_made_twice_even_after_a_restart(consumer: SiteKeys, tmp_path: Path) -> None:
     given = proof(consumer, mint(ticket(consumer), SEAL))
-    seen = SeenNonces()
-    check_fetch("out_1", "", given, SEAL, seen, NOW_S)
-    with pytest.raises(TransferRefused, match="made before"):
-        check_fetch("out_1", "", given, SEAL, seen, NOW_S + 1)
+    with nonces(tmp_path) as seen:
+        check_fetch("out_1", "", given, SEAL, seen.use, NOW_S)
+        with pytest.raises(TransferRefused, match="made before"):
+            check_fetch("out_1", "", given, SEAL, seen.use, NOW_S + 1)
+    with nonces(tmp_path) as seen, pytest.raises(TransferRefused, match="made before"):
+        check_fetch("out_1", "", given, SEAL, seen.use, NOW_S + 2)
 
 
-def test_nonces_are_forgotten_after_the_window() -> None:
-    seen = SeenNonces()
-    assert seen.use("a", NOW_S)
-    assert not seen.use("a", NOW_S + WINDOW_S)
-    assert seen.use("a", NOW_S + 2 * WINDOW_S)
+def test_a_nonce_is_remembered_for_as_long_as_its_proof_could_be_shown_again(tmp_path: Path) -> None:
+    with nonces(tmp_path) as seen:
+        assert seen.use("a", NOW_S)
+        assert not seen.use("a", NOW_S + 2 * WINDOW_S)
+        assert seen.use("a", NOW_S + 2 * WINDOW_S + 1)
+
+
+@pytest.mark.parametrize("nonce", ["", "n" * 65])
+def test_a_nonce_has_a_length_that_makes_sense(tmp_path: Path, nonce: str) -> None:
+    with nonces(tmp_path) as seen:
+        assert not seen.use(nonce, NOW_S)
+
+
+def test_a_refused_fetch_is_recorded_with_what_its_ticket_says(consumer: SiteKeys) -> None:
+    given = proof(consumer, mint(ticket(consumer), SEAL))
+    entry = refused_fetch("out_1", given, SEAL, TransferRefused(reason="the ticket expired"), NOW_S)
+    assert (entry.kind, entry.decision) == ("transfer", "refused")
+    assert (entry.job, entry.step, entry.fence, entry.receivers) == ("job_1", "s1", 3, ("west",))
+    assert "expired" in entry.reason
+
+
+def test_a_ticket_of_somebody_else_names_no_job_in_the_record(consumer: SiteKeys) -> None:
+    given = proof(consumer, mint(ticket(consumer), b"x" * 32))
+    entry = refused_fetch("out_1", given, SEAL, TransferRefused(reason="the ticket was not made by this site"), NOW_S)
+    assert (entry.job, entry.receivers) == ("", ())
+    assert "out_1" in entry.reason
 
 
 @pytest.mark.parametrize("text", ["", ".", "a.b", "é.é", "eyJ9.AAAA"])
