@@ -72,15 +72,18 @@ class CatalogueBook:
             self._known[tenant] = await self._desk.read(lambda session: self._read(session, tenant))
         self._desk.signals.wake([CATALOGUE])
 
-    async def replace_datasets(self, tenant: str, site: str, reports: list[DatasetReport]) -> None:
-        """Take a site's report of all its datasets. One that says what is known already changes nothing."""
-        lakes = {lake.report.name for lake in self.known(tenant).lakes if lake.site == site}
-        owned = [report for report in reports if report.lake in lakes]
+    async def replace_datasets(
+        self, tenant: str, site: str, reports: list[DatasetReport], lakes: Sequence[LakeReport] = ()
+    ) -> None:
+        """Take a site's report of all its datasets and lakes. One that says what is known already changes nothing."""
+        known = {lake.report.name: lake.report for lake in self.known(tenant).lakes if lake.site == site}
+        owned = [report for report in reports if report.lake in known]
+        changed = [lake for lake in lakes if lake.name in known and lake != known[lake.name]]
         self.reports[site] += 1
-        if _same(owned, [item.report for item in self.known(tenant).datasets if item.site == site]):
+        if not changed and _same(owned, [item.report for item in self.known(tenant).datasets if item.site == site]):
             self._desk.signals.wake([CATALOGUE])
             return
-        await self._desk.write(lambda change: _replace(change, tenant, site, owned))
+        await self._desk.write(lambda change: _replace(change, tenant, site, owned, changed))
         await self.refresh(tenant)
 
     def _read(self, session: Session, tenant: str) -> Known:
@@ -194,7 +197,10 @@ def _refuse_foreign_lakes(change: Change, tenant: str, hello: Hello) -> None:
             raise BadField(field="lakes", reason=f"the lake {lake.name!r} belongs to site {known.site!r}")
 
 
-def _replace(change: Change, tenant: str, site: str, reports: list[DatasetReport]) -> None:
+def _replace(change: Change, tenant: str, site: str, reports: list[DatasetReport], lakes: Sequence[LakeReport]) -> None:
+    for lake in lakes:
+        document = lake.model_dump_json()
+        change.session.merge(LakeRow(tenant=tenant, principal=site, name=lake.name, site=site, report=document))
     change.session.execute(delete(DatasetRow).filter_by(tenant=tenant, site=site))
     for report in reports:
         change.session.merge(

@@ -212,8 +212,8 @@ class Agent:
             self.reported.set()
 
     async def _report(self, welcome: Welcome) -> None:
-        _, datasets = await asyncio.to_thread(self._parts.lakes.reports)
-        await self._parts.link.report(CatalogueReport(session=welcome.session, datasets=datasets))
+        lakes, datasets = await asyncio.to_thread(self._parts.lakes.reports)
+        await self._parts.link.report(CatalogueReport(session=welcome.session, datasets=datasets, lakes=lakes))
 
     async def _keep_watching(self) -> None:
         while True:

@@ -21,6 +21,11 @@ class Places:
         return self.home / "site.db"
 
     @property
+    def mask_keys(self) -> Path:
+        """The keys of the mask `hash`, one per lake."""
+        return self.home / "masks"
+
+    @property
     def scratch(self) -> Path:
         return self.home / "scratch"
 

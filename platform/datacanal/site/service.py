@@ -48,7 +48,7 @@ def serve_site(configuration: Configuration, name: str) -> None:
 
 def open_lakes(site: SiteSection) -> list[Lake]:
     """Every lake of the site with its policy, both readable."""
-    lakes = [Lake(section.name, section.path, load_policy(section.policy)) for section in site.lakes]
+    lakes = [Lake(section.name, section.path, load_policy(section.policy), section.policy) for section in site.lakes]
     for section in site.lakes:
         _check_readable(section)
     return lakes

@@ -10,18 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from datacanal.domain.errors import DatacanalError, DatasetUnreadable, LakeUnreadable
-from datacanal.protocol.catalogue import (
-    DatasetColumn,
-    DatasetReport,
-    LakeReport,
-    Snapshot,
-    SnapshotSummary,
-)
-from datacanal.protocol.problem import problem_of
+from datacanal.protocol.catalogue import DatasetColumn, DatasetReport, LakeReport, Snapshot
 from datacanal.site.lakes.reading import LakeUnread
 from datacanal.site.lakes.scan import ListedFolder, Listing, list_lake
 from datacanal.site.lakes.snapshots import FooterCache, FooterReader, take_snapshot
+from datacanal.site.lakes.telling import Telling, unread
 from datacanal.site.policy import Policy
+from datacanal.site.step_datasets import Shown
 
 SAMPLE_ROWS = 2_000_000
 """Distinct counts are sketched from about so many rows."""
@@ -49,9 +44,12 @@ class Sketcher(Protocol):
 
 @dataclass(frozen=True)
 class Lake:
+    """`policy` is the one that the site starts with, read from `policy_file`, which is looked at again if given."""
+
     name: str
     root: Path
     policy: Policy
+    policy_file: Path | None = None
 
 
 @dataclass
@@ -69,12 +67,18 @@ class LakeRegistry:
     """Blocking; safe to call from several threads."""
 
     def __init__(
-        self, lakes: Sequence[Lake], reader: FooterReader, store: SnapshotStore, clock: Callable[[], datetime]
+        self,
+        lakes: Sequence[Lake],
+        reader: FooterReader,
+        store: SnapshotStore,
+        telling: Telling,
+        clock: Callable[[], datetime],
     ) -> None:
         self._lakes = {lake.name: lake for lake in lakes}
         self._states = {lake.name: _State(footers=store.footers(lake.name)) for lake in lakes}
         self._reader = reader
         self._store = store
+        self._telling = telling
         self._clock = clock
         self._due: list[Snapshot] = []
         self._lock = threading.Lock()
@@ -85,22 +89,28 @@ class LakeRegistry:
         return {lake.name: lake.root for lake in self._lakes.values()}
 
     def refresh(self, lake: str | None = None, *, again: bool = False) -> bool:
-        """List the lakes (or one), read what changed and, with `again`, what was broken; say whether anything did."""
+        """List the lakes (or one), read what changed and, with `again`, what was broken; say whether anything did.
+
+        Policies are looked at again too.
+        """
         with self._lock:
+            reloaded = self._telling.reload()
             names = list(self._lakes) if lake is None else [lake] if lake in self._lakes else []
             changed = [self._refresh(self._lakes[name], self._states[name], again) for name in names]
-            return any(changed)
+            return reloaded or any(changed)
 
     def reports(self) -> tuple[list[LakeReport], list[DatasetReport]]:
         """What the control plane is told."""
         with self._lock:
-            lakes = [self._lake_report(lake, self._states[lake.name]) for lake in self._lakes.values()]
-            datasets = [
-                self._dataset_report(lake, name, self._states[lake.name])
-                for lake in self._lakes.values()
-                for name in self._states[lake.name].listing
-            ]
-            return lakes, datasets
+            lakes = [self._telling.lake(lake, state.listing, state.problem) for lake, state in self._states.items()]
+            listed = [(lake, name, state) for lake, state in self._states.items() for name in state.listing]
+            return lakes, [self._dataset_report(lake, name, state) for lake, name, state in listed]
+
+    def shown(self, policy: Policy, snapshot: Snapshot) -> Shown:
+        """What steps see of a dataset under the policy. Raises `DatasetUnreadable` where the two do not fit."""
+        with self._lock:
+            listed = list(self._states[snapshot.lake].listing)
+        return self._telling.shown(policy, snapshot, listed)
 
     def snapshot(self, snapshot_id: str) -> Snapshot | None:
         """The snapshot of that id, current or replaced a while ago."""
@@ -213,32 +223,14 @@ class LakeRegistry:
         if new or gone:
             self._store.save_footers(lake.name, new, gone)
 
-    def _lake_report(self, lake: Lake, state: _State) -> LakeReport:
-        problem = None if state.problem is None else problem_of(state.problem)
-        return LakeReport(name=lake.name, policy_digest=lake.policy.digest, problem=problem)
-
-    def _dataset_report(self, lake: Lake, name: str, state: _State) -> DatasetReport:
-        snapshot, problem = state.snapshots.get(name), state.problems.get(name)
-        return DatasetReport(
-            lake=lake.name,
-            name=name,
-            columns=[] if snapshot is None else snapshot.columns,
-            snapshot=None if snapshot is None else _summary(snapshot),
-            key=lake.policy.dataset(name).key,
-            problem=None if problem is None else problem_of(problem),
-        )
+    def _dataset_report(self, lake: str, name: str, state: _State) -> DatasetReport:
+        snapshot = state.snapshots.get(name)
+        if snapshot is None:
+            return unread(lake, name, state.problems[name])
+        return self._telling.dataset(snapshot, state.listing)
 
     def _now_ms(self) -> int:
         return int(self._clock().timestamp() * 1000)
-
-
-def _summary(snapshot: Snapshot) -> SnapshotSummary:
-    return SnapshotSummary(
-        id=snapshot.id,
-        files=len(snapshot.files),
-        rows=sum(file.rows for file in snapshot.files),
-        bytes=sum(file.size_bytes for file in snapshot.files),
-    )
 
 
 def _is_counted(snapshot: Snapshot) -> bool:

@@ -11,9 +11,13 @@ from datacanal.planning.quoting import literal
 from datacanal.protocol.catalogue import DatasetReport
 from datacanal.site.lakes.reading import LakeReader
 from datacanal.site.lakes.registry import Lake, LakeRegistry
+from datacanal.site.lakes.telling import Telling
 from datacanal.site.policy import Policy
+from datacanal.site.policy.book import PolicyBook
+from datacanal.site.policy.governed import Governance
 from datacanal.site.store.catalogue import CatalogueStore
 from datacanal.site.store.database import open_database
+from datacanal.site.store.policies import PolicyStore
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +33,20 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
-def registry(lake: Path, reader: LakeReader) -> LakeRegistry:
-    store = CatalogueStore(open_database(lake.parent / "home" / "site.db"))
-    policy = Policy.model_validate({"default_class": "public", "datasets": {"p": {"key": ["id"]}}})
-    return LakeRegistry([Lake("t", lake, policy)], reader, store, lambda: datetime(2030, 1, 1, tzinfo=UTC))
+def registry(lake: Path, reader: LakeReader, **p: object) -> LakeRegistry:
+    """A registry under a policy that says that of the dataset `p`."""
+    engine = open_database(lake.parent / "home" / "site.db")
+    policy = Policy.model_validate({"default_class": "public", "datasets": {"p": p}})
+    book = PolicyBook({"t": policy}, {}, PolicyStore(engine), clock, keep_s=60)
+    telling = Telling(book, Governance(lambda lake: KEY))
+    return LakeRegistry([Lake("t", lake, policy)], reader, CatalogueStore(engine), telling, clock)
+
+
+def clock() -> datetime:
+    return datetime(2030, 1, 1, tzinfo=UTC)
+
+
+KEY = "00" * 32
 
 
 def write(lake: Path, path: str, query: str, options: str = "") -> Path:
@@ -57,7 +71,7 @@ def oracle(lake: Path, hive: bool = False) -> list[tuple[str, str]]:
 def test_columns_are_the_union_over_all_files_with_the_types_duckdb_gives(lake: Path, reader: LakeReader) -> None:
     write(lake, "p/1.parquet", "SELECT 1::INTEGER id, 'a' AS \"näme\", {'x': 1, 'y': [1.5]} s")
     write(lake, "p/2.parquet", "SELECT 2::BIGINT id, 3.5::DECIMAL(9,2) added, DATE '2020-01-01' d")
-    lakes = registry(lake, reader)
+    lakes = registry(lake, reader, key=["ID"])
     assert lakes.refresh()
     report = only(lakes)
     assert [(column.name, column.type) for column in report.columns] == oracle(lake)
