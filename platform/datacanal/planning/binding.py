@@ -52,6 +52,10 @@ class BindRequest(Document):
     prefix: str
 
 
+BASE_SCHEMA, BASE_TABLE = "datacanal base", "t"
+"""Where the base table of an occurrence's view stands in its catalog; no lake's name holds a space."""
+
+
 def column_prefix(prefix: str, occurrence: str) -> str:
     """What the names of an occurrence's base columns begin with; the column's position follows."""
     return f"{prefix}{occurrence}_"

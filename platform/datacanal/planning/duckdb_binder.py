@@ -6,21 +6,19 @@ change the session is on no allow-list.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import duckdb
 
-from datacanal.domain.errors import ConstructNotAllowed, DoesNotBind, PlanningTooExpensive, SqlTooDeep, UserError
+from datacanal.domain.errors import ConstructNotAllowed, PlanningTooExpensive, SqlTooDeep, UserError
 from datacanal.planning.bind_errors import translate
-from datacanal.planning.binding import Binding, BindRequest, BoundTable, NamedType, Question, Tree, column_prefix
+from datacanal.planning.binding import Binding, BindRequest, BoundTable, NamedType, Question, Tree
+from datacanal.planning.bound_plan import bound_plan
 from datacanal.planning.canonical import same_meaning
 from datacanal.planning.instant import INSTANT_FUNCTIONS, instant_statements
-from datacanal.planning.quoting import identifier
-from datacanal.planning.text import MAX_DEPTH, lexemes
+from datacanal.planning.stand_ins import stand_ins
+from datacanal.planning.text import MAX_DEPTH
 
 _USEFUL_OPTIMIZERS = frozenset(
     {
@@ -97,7 +95,7 @@ class DuckDBBinder:
     def bind(self, request: BindRequest) -> list[Binding]:
         """See `Binder.bind`."""
         self._set_clock(request)
-        with self._attached(request):
+        with stand_ins(self._connection, request.tables, request.prefix):
             return [self._bind(question, request.tables) for question in request.questions]
 
     def _bind(self, question: Question, tables: list[BoundTable]) -> Binding:
@@ -109,28 +107,9 @@ class DuckDBBinder:
             raise translate(error, tables) from None
         except (OverflowError, ValueError) as error:
             raise _bad_parameters(error, params) from None
-        return Binding(columns=[NamedType(name=row[0], type=row[1]) for row in columns], plan=_root(plan))
-
-    @contextlib.contextmanager
-    def _attached(self, request: BindRequest) -> Iterator[None]:
-        """The request's tables, each in a catalog of its own, and none of them afterwards."""
-        attached: list[str] = []
-        try:
-            for table in request.tables:
-                attached.append(identifier(table.occurrence))
-                self._attach(table, request.prefix)
-            yield
-        finally:
-            for catalog in attached:
-                self._connection.execute(f"DETACH DATABASE IF EXISTS {catalog}")
-
-    def _attach(self, table: BoundTable, prefix: str) -> None:
-        catalog = identifier(table.occurrence)
-        try:
-            self._connection.execute(f"ATTACH ':memory:' AS {catalog}")
-            self._connection.execute(_table_statements(catalog, table, prefix))
-        except duckdb.Error as error:
-            raise translate(error, [table]) from None
+        bound = bound_plan(self._connection, question.sql, params) if question.lineage else None
+        named = [NamedType(name=row[0], type=row[1]) for row in columns]
+        return Binding(columns=named, plan=_root(plan), bound=bound)
 
     def _set_clock(self, request: BindRequest) -> None:
         """Fix the instant; skipped, for speed, where no statement can ask for it."""
@@ -148,30 +127,6 @@ class DuckDBBinder:
 
     def _rows(self, statement: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement, params).fetchall()
-
-
-def _table_statements(catalog: str, table: BoundTable, prefix: str) -> str:
-    for column in table.columns:
-        _check_type(column.type)
-    prefix = column_prefix(prefix, table.occurrence)
-    columns = ", ".join(f"{prefix}{number} {column.type}" for number, column in enumerate(table.columns))
-    names = ", ".join(f"{prefix}{number} AS {identifier(column.name)}" for number, column in enumerate(table.columns))
-    schema = f"{catalog}.{identifier(table.lake)}"
-    base = f'{catalog}."datacanal base"'  # no lake's name holds a space
-    return (
-        f"CREATE SCHEMA {base}; CREATE TABLE {base}.t ({columns}); CREATE SCHEMA IF NOT EXISTS {schema}; "  # noqa: S608
-        f"CREATE VIEW {schema}.{identifier(table.dataset)} AS SELECT {names} FROM {base}.t"
-    )  # S608: every name is quoted, every type checked
-
-
-@cache
-def _check_type(text: str) -> None:
-    """A type comes from a site's report: it must be one type and nothing behind it."""
-    depth = 0
-    for kind, lexeme in lexemes(text):
-        depth += (lexeme in "([") - (lexeme in ")]") if kind == "other" else 0
-        if depth < 0 or (kind == "other" and (lexeme == ";" or (lexeme == "," and depth == 0))):
-            raise DoesNotBind(reason=f"{text!r} is not a column type")
 
 
 def _root(rows: list[tuple[Any, ...]]) -> dict[str, Any]:

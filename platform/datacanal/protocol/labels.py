@@ -65,6 +65,10 @@ class Label(Document):
             origins=[origins[key] for key in sorted(origins)],
         )
 
+    def derived(self) -> Label:
+        """The label of what is worked out of it: a join_key that is no longer itself may not even travel."""
+        return self.model_copy(update={"policy_class": "secret"}) if self.policy_class == "join_key" else self
+
     def released(self) -> Label:
         """The label of an aggregate over values of this label, once the gate has removed what is too small."""
         origins = {

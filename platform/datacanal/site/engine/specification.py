@@ -76,6 +76,8 @@ class TaskInput(Document):
 
 
 TaskFormat = Literal["lossless"] | ResultFormat
+Leaving = Literal["step", "transfer", "result"]
+"""How an output is used: at its own site, by another site, by the submitter. It decides which labels may leave."""
 
 
 class Task(Document):
@@ -87,9 +89,9 @@ class Task(Document):
     gated statement must give them itself, so a name that was bound and a name that came out cannot differ.
 
     The labels of `columns` are what was planned: a gated task runs only if they are exactly what the kernel works out
-    from the labels of `inputs`. With a `protection` the statement is the relation of an aggregate step (`relation` are
-    its columns), and `guard` names the file for the guard (see `site.gate.guard`). `metadata` goes into the schema of a
-    lossless output.
+    from the labels of `inputs`, and if they may leave in the way of `leaves_as`. With a `protection` the statement is
+    the relation of an aggregate step (`relation` are its columns), and `guard` names the file for the guard (see
+    `site.gate.guard`). `metadata` goes into the schema of a lossless output.
     """
 
     id: str
@@ -102,6 +104,8 @@ class Task(Document):
     relation: list[PlanColumn] = Field(default_factory=list)
     protection: Protection | None = None
     guard: str | None = None
+    leaves_as: Leaving = "result"
+    site: str = Field(default="", description="the site's name, for refusals")
     metadata: dict[str, str] = Field(default_factory=dict)
     output: str
     format: TaskFormat = "lossless"
