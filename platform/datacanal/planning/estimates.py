@@ -24,14 +24,17 @@ _OTHER = 0.5
 _BYTES_PER_VALUE = 4
 
 
-def scan_estimate(dataset: CataloguedDataset, columns: Sequence[int], condition: Expression | None) -> Estimate:
+def scan_estimate(
+    dataset: CataloguedDataset, columns: Sequence[int], condition: Expression | None, matched: float = 1.0
+) -> Estimate:
     """Rows, wire bytes and scanned bytes of shipping those columns of the rows that fulfil the condition.
 
-    `condition` names columns by the dataset's own names. Without columns only the count is shipped.
+    `condition` names columns by the dataset's own names. Without columns only the count is shipped. `matched` is the
+    share of rows that have the partners asked for.
     """
     if not columns:
         return Estimate(rows=1, bytes=STREAM_OVERHEAD_BYTES, scanned_bytes=0)
-    share = selectivity(condition, dataset) if condition else 1.0
+    share = matched * (selectivity(condition, dataset) if condition else 1.0)
     weight = sum(_column_bytes(dataset.columns[position], dataset.rows) for position in columns)
     return Estimate(
         rows=round(dataset.rows * share),
@@ -49,6 +52,32 @@ def selectivity(condition: Expression, dataset: CataloguedDataset) -> float:
     """The share of rows, 0 to 1, that fulfil the condition; conditions count as independent of each other."""
     columns = {column.name.lower(): column for column in dataset.columns}
     return _Share(columns, max(dataset.rows, 1)).of(condition)
+
+
+def matched_share(
+    dataset: CataloguedDataset, partner: CataloguedDataset, keys: Sequence[tuple[int, int]], kept: float
+) -> float:
+    """The share of the dataset's rows with a partner among the `kept` share of the partner's, by pairs of columns.
+
+    Of two sets of keys the smaller one counts as part of the larger. Keys of unknown number are taken for unique in
+    the partner, and for the partner's in the dataset.
+    """
+    rows = max(partner.rows, 1)
+    there = _distinct(partner, [other for _, other in keys]) or rows
+    here = _distinct(dataset, [own for own, _ in keys]) or there
+    left = there * (1 - (1 - min(kept, 1.0)) ** (rows / there))
+    return float(min(1.0, left / max(here, there)))
+
+
+def _distinct(dataset: CataloguedDataset, positions: Sequence[int]) -> int | None:
+    """How many different keys there are, were the columns independent; at most one a row."""
+    found = 1
+    for position in positions:
+        statistics = dataset.columns[position].statistics
+        if statistics is None or not statistics.distinct_count:
+            return None
+        found *= statistics.distinct_count
+    return max(1, min(found, dataset.rows))
 
 
 def _column_bytes(column: DatasetColumn, rows: int) -> int:

@@ -16,7 +16,7 @@ from datacanal.planning.canonical import canonical
 
 Expression = dict[str, Any]
 
-_PLAIN_TYPE = re.compile(
+PLAIN_TYPE = re.compile(
     r"(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\s?\d+\)|VARCHAR|BOOLEAN|DATE|TIME|"
     r"TIMESTAMP(_S|_MS|_NS)?|TIMESTAMP WITH TIME ZONE|UUID|BLOB|ENUM\(.*\))",
     re.DOTALL,
@@ -26,7 +26,7 @@ _CONSTANT_CASTS = frozenset(
 ) | {"TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-_TEXT_TESTS = frozenset({"prefix", "suffix", "contains", "starts_with", "ends_with", "~~", "!~~", "~~*", "!~~*"})
+TEXT_TESTS = frozenset({"prefix", "suffix", "contains", "starts_with", "ends_with", "~~", "!~~", "~~*", "!~~*"})
 
 
 def read_filters(binder: Binder, groups: Sequence[Sequence[str]]) -> list[list[Expression] | None]:
@@ -148,12 +148,12 @@ class _Shapes:
         if len(types) != 1:
             return False
         found = types.pop()
-        return found is not None and _PLAIN_TYPE.fullmatch(found) is not None
+        return found is not None and PLAIN_TYPE.fullmatch(found) is not None
 
     def _text_test(self, expression: Expression) -> bool:
         arguments = [argument["expression"] for argument in expression.get("arguments", [])]
         return (
-            expression.get("function_name") in _TEXT_TESTS
+            expression.get("function_name") in TEXT_TESTS
             and len(arguments) == 2
             and self._type_of(arguments[0]) == "VARCHAR"
             and arguments[1].get("class") == "CONSTANT"
@@ -166,7 +166,7 @@ class _Shapes:
             return None if position is None else self._columns[position].type
         if expression.get("class") == "CAST" and not expression.get("try_cast"):
             target = _type_name(expression["type_expr"])
-            return target if target is not None and _widens(self._type_of(expression["child"]), target) else None
+            return target if target is not None and widens(self._type_of(expression["child"]), target) else None
         return None
 
 
@@ -184,7 +184,8 @@ def _type_name(node: Expression) -> str | None:
     return str(node.get("type_name", "")).upper() if not node.get("children") else None
 
 
-def _widens(source: str | None, target: str) -> bool:
+def widens(source: str | None, target: str) -> bool:
+    """Whether each value of the one type has a place in the other."""
     if source in _INTEGERS and target in _INTEGERS:
         return _INTEGERS.index(source) <= _INTEGERS.index(target)
     if source in _UNSIGNED:

@@ -1,7 +1,7 @@
 """What each occurrence would put on the wire if it had to move, and the scans of those that do.
 
-Proposals are cheap: columns and a condition from the statement's plan, with estimates. Only what really moves is
-settled: its condition is proved and its SQL written.
+Proposals are cheap: columns, a condition and partners from the statement's plan, with estimates. Only what really moves
+is settled: its conditions are proved and its SQL written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from datacanal.domain.errors import StatementError
 from datacanal.planning.binding import Binder, BindRequest, BoundTable, NamedType, Question, Tree, column_prefix
 from datacanal.planning.estimates import scan_estimate
 from datacanal.planning.filters import Expression, conjunction, is_pushable, key, read_filters, with_own_names
+from datacanal.planning.join_groups import JoinGroup
 from datacanal.planning.names import Occurrence
+from datacanal.planning.partners import Filtered, Matchmaker, Partner, scan_node
 from datacanal.planning.quoting import identifier
 from datacanal.planning.scans import Demand, read_demands
 from datacanal.planning.text import check_text
@@ -27,28 +29,50 @@ _Conjuncts = tuple[Expression, ...]
 class Proposal:
     """An occurrence as it would travel; without columns only its count does.
 
-    `alternatives` are the conjuncts of each of its scans, in base names: a row travels that fulfils one of them.
-    `condition` says the same in the dataset's own names. `unfiltered` and `whole` say what leaving the filter, or also
-    unneeded columns, would cost.
+    `alternatives` and `condition` are those of `Filtered`. Of those rows only the ones that have all `partners` travel.
+    `unjoined`, `unfiltered` and `whole` say what leaving the partners, also the filter, and also unneeded columns,
+    would cost.
     """
 
     occurrence: Occurrence
     columns: tuple[int, ...]
     alternatives: tuple[_Conjuncts, ...]
     condition: Expression | None
+    partners: tuple[Partner, ...]
     estimate: Estimate
+    unjoined: Estimate
     unfiltered: Estimate
     whole: Estimate
 
     @property
-    def identity(self) -> tuple[str, tuple[int, ...], str]:
+    def identity(self) -> tuple[str, tuple[int, ...], str, str]:
         """Equal for proposals that carry the same rows and columns."""
         condition = key(self.condition) if self.condition else ""
-        return (self.occurrence.dataset.qualified_name, self.columns, condition)
+        partners = ",".join(sorted(partner.identity for partner in self.partners))
+        return (self.occurrence.dataset.qualified_name, self.columns, condition, partners)
 
-    def without_filter(self) -> Proposal:
-        """The same with all rows."""
-        return dataclasses.replace(self, alternatives=(), condition=None, estimate=self.unfiltered)
+    @property
+    def rows(self) -> Filtered:
+        """What is known of the rows by themselves."""
+        return Filtered(self.occurrence, self.alternatives, self.condition)
+
+    @property
+    def read(self) -> list[Filtered]:
+        """The occurrences that its scan reads, its own first."""
+        return [self.rows, *(rows for partner in self.partners for rows in partner.all_rows())]
+
+    def without_filters(self, refuted: frozenset[str]) -> Proposal:
+        """The same with all rows of the occurrences named."""
+        partners = tuple(partner.without_filters(refuted) for partner in self.partners)
+        if self.occurrence.name not in refuted:
+            return dataclasses.replace(self, partners=partners)
+        return dataclasses.replace(
+            self, alternatives=(), condition=None, partners=partners, estimate=self.unfiltered, unjoined=self.unfiltered
+        )
+
+    def alone(self) -> Proposal:
+        """The same with the rows that have no partner, too."""
+        return dataclasses.replace(self, partners=(), estimate=self.unjoined)
 
 
 @dataclass(frozen=True)
@@ -59,31 +83,35 @@ class Shipment:
     sql: str
     condition: str
 
+    @property
+    def reads(self) -> list[Occurrence]:
+        """The occurrences that the scan reads, its own first."""
+        return [rows.occurrence for rows in self.proposal.read]
+
 
 def propose(
-    binder: Binder, occurrences: Sequence[Occurrence], demands: Mapping[str, Demand], prefix: str
+    binder: Binder,
+    occurrences: Sequence[Occurrence],
+    demands: Mapping[str, Demand],
+    prefix: str,
+    groups: Sequence[JoinGroup] = (),
 ) -> list[Proposal]:
-    """One proposal for each occurrence, in their order."""
+    """One proposal for each occurrence, in their order; `groups` may join some of them before they travel."""
     alternatives = _alternatives(binder, occurrences, demands, prefix)
-    return [
-        _proposal(occurrence, demands[occurrence.name], alternatives.get(occurrence.name, ()), prefix)
-        for occurrence in occurrences
-    ]
+    filtered = [_filtered(occurrence, alternatives.get(occurrence.name, ()), prefix) for occurrence in occurrences]
+    matchmaker = Matchmaker(filtered, groups)
+    return [_proposal(rows, demands[rows.occurrence.name], matchmaker) for rows in filtered]
 
 
 def settle(binder: Binder, proposals: Sequence[Proposal], prefix: str, now: str) -> list[Shipment]:
-    """Prove and write the scans. A condition that cannot be proved is left out: all rows travel then."""
-    written = [_written(binder, proposal) for proposal in proposals]
-    questions = [(each.proposal, part) for each in written for part in _to_prove(binder, each, prefix)]
-    shown = _shown_filters(binder, [(proposal.occurrence, sql) for proposal, (sql, _) in questions], prefix, now)
-    refuted = {
-        proposal.occurrence.name
-        for (proposal, (_, conjuncts)), filters in zip(questions, shown, strict=True)
-        if filters is None or set(map(key, filters)) != set(map(key, conjuncts))
-    }
-    return [
-        _plain(each.proposal.without_filter()) if each.proposal.occurrence.name in refuted else each for each in written
-    ]
+    """Prove and write the scans.
+
+    A condition that cannot be proved is left out: all rows travel then. So are partners, where their join cannot be
+    written.
+    """
+    refuted = _refuted(binder, [rows for proposal in proposals for rows in proposal.read], prefix, now)
+    settled = [proposal.without_filters(refuted) for proposal in proposals]
+    return [_joined(binder, each, prefix, now) or _written(binder, each.alone()) for each in settled]
 
 
 def bound_table(occurrence: Occurrence) -> BoundTable:
@@ -118,19 +146,25 @@ def _alternatives(
     return found
 
 
-def _proposal(occurrence: Occurrence, demand: Demand, alternatives: tuple[_Conjuncts, ...], prefix: str) -> Proposal:
-    dataset = occurrence.dataset
+def _filtered(occurrence: Occurrence, alternatives: tuple[_Conjuncts, ...], prefix: str) -> Filtered:
+    if not alternatives:
+        return Filtered(occurrence)
+    either = conjunction("OR", [conjunction("AND", conjuncts) for conjuncts in alternatives])
+    return Filtered(occurrence, alternatives, _own(either, occurrence, prefix))
+
+
+def _proposal(rows: Filtered, demand: Demand, matchmaker: Matchmaker) -> Proposal:
+    dataset = rows.occurrence.dataset
     columns = tuple(demand.columns(len(dataset.columns)))
-    condition = None
-    if alternatives:
-        either = conjunction("OR", [conjunction("AND", conjuncts) for conjuncts in alternatives])
-        condition = _own(either, occurrence, prefix)
+    partners, matched = matchmaker.partners_of(rows.occurrence) if columns else ((), 1.0)
     return Proposal(
-        occurrence=occurrence,
+        occurrence=rows.occurrence,
         columns=columns,
-        alternatives=alternatives,
-        condition=condition,
-        estimate=scan_estimate(dataset, columns, condition),
+        alternatives=rows.alternatives,
+        condition=rows.condition,
+        partners=partners,
+        estimate=scan_estimate(dataset, columns, rows.condition, matched),
+        unjoined=scan_estimate(dataset, columns, rows.condition),
         unfiltered=scan_estimate(dataset, columns, None),
         whole=scan_estimate(dataset, range(len(dataset.columns)), None),
     )
@@ -145,10 +179,9 @@ def _written(binder: Binder, proposal: Proposal) -> Shipment:
     if proposal.condition is None:
         return _plain(proposal)
     try:
-        sql = binder.print_checked(_scan_tree(proposal.occurrence, proposal.columns, proposal.condition))
-        check_text(sql)
+        sql = _scan_text(binder, proposal.occurrence, proposal.columns, proposal.condition)
     except StatementError:
-        return _plain(proposal.without_filter())
+        return _plain(proposal.without_filters(frozenset({proposal.occurrence.name})))
     return Shipment(proposal, sql, sql.partition(" WHERE ")[2])
 
 
@@ -159,17 +192,52 @@ def _plain(proposal: Proposal) -> Shipment:
     return Shipment(proposal, f"SELECT {wanted or 'count(*) AS rows'} FROM {table}", "")  # noqa: S608  # quoted
 
 
-def _to_prove(binder: Binder, shipment: Shipment, prefix: str) -> list[tuple[str, _Conjuncts]]:
+def _joined(binder: Binder, proposal: Proposal, prefix: str, now: str) -> Shipment | None:
+    """The scan that joins, if it binds and gives the columns that were asked for."""
+    if not proposal.partners:
+        return None
+    tree = {"error": False, "statements": [{"node": scan_node(proposal.rows, proposal.columns, proposal.partners)}]}
+    tables = [bound_table(rows.occurrence) for rows in proposal.read]
+    try:
+        sql = binder.print_checked(tree)
+        check_text(sql)
+        found = binder.bind(BindRequest(tables=tables, questions=[Question(sql=sql)], now=now, prefix=prefix))[0]
+        condition = _written(binder, proposal.alone()).condition
+    except StatementError:
+        return None
+    named = _named_types(proposal.occurrence)
+    wanted = [named[position] for position in proposal.columns]
+    return Shipment(proposal, sql, condition) if found.columns == wanted else None
+
+
+def _refuted(binder: Binder, scanned: Sequence[Filtered], prefix: str, now: str) -> frozenset[str]:
+    """The occurrences whose condition does not read back as the filter that it was made from."""
+    once = {rows.occurrence.name: rows for rows in scanned if rows.condition is not None}
+    refuted = set()
+    asked: list[tuple[Occurrence, _Conjuncts, str]] = []
+    for name, rows in once.items():
+        try:
+            asked += [(rows.occurrence, *each) for each in _to_prove(binder, rows, prefix)]
+        except StatementError:
+            refuted.add(name)
+    shown = _shown_filters(binder, [(occurrence, sql) for occurrence, _, sql in asked], prefix, now)
+    for (occurrence, conjuncts, _), filters in zip(asked, shown, strict=True):
+        if filters is None or set(map(key, filters)) != set(map(key, conjuncts)):
+            refuted.add(occurrence.name)
+    return frozenset(refuted)
+
+
+def _to_prove(binder: Binder, rows: Filtered, prefix: str) -> list[tuple[_Conjuncts, str]]:
     """Scans to bind again, each with the conjuncts that its plan must show: one scan for each alternative."""
-    proposal = shipment.proposal
-    if len(proposal.alternatives) == 1:
-        return [(shipment.sql, proposal.alternatives[0])]
-    return [(_alone(binder, proposal, conjuncts, prefix), conjuncts) for conjuncts in proposal.alternatives]
+    conditions = [_own(conjunction("AND", each), rows.occurrence, prefix) for each in rows.alternatives]
+    texts = [_scan_text(binder, rows.occurrence, (0,), condition) for condition in conditions]
+    return list(zip(rows.alternatives, texts, strict=True))
 
 
-def _alone(binder: Binder, proposal: Proposal, conjuncts: _Conjuncts, prefix: str) -> str:
-    condition = _own(conjunction("AND", conjuncts), proposal.occurrence, prefix)
-    return binder.print_checked(_scan_tree(proposal.occurrence, proposal.columns, condition))
+def _scan_text(binder: Binder, occurrence: Occurrence, columns: Sequence[int], condition: Expression) -> str:
+    sql = binder.print_checked(_scan_tree(occurrence, columns, condition))
+    check_text(sql)
+    return sql
 
 
 def _shown_filters(
