@@ -376,8 +376,14 @@ class AuthorityRefused(PolicyError):
 
 class TooManyGroups(PolicyError):
     code = "policy_too_many_groups"
-    says = "The groups of this statement cannot be guarded: {found} pairs of group and individual, at most {limit}."
+    says = "The groups of this statement cannot be guarded: they are {found}, and at most {limit} can be."
     advises = "Group by fewer or coarser columns, or filter first."
+
+
+class LogsRefused(PolicyError):
+    code = "logs_refused"
+    says = "Site {site!r} keeps what the attempts of job {job!r} said: {reason}."
+    advises = "Read it at the site (`datacanal site log JOB`), or ask the data's owner to let logs out ([logs] release)."
 
 
 class StepRefused(PolicyError):

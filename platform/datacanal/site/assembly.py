@@ -25,12 +25,16 @@ from datacanal.site.control_link import ControlLink
 from datacanal.site.exchange import create_exchange
 from datacanal.site.fetcher import Fetcher
 from datacanal.site.fleet.port import Pool
-from datacanal.site.gate import EgressGate
+from datacanal.site.gate.passing import EgressGate
 from datacanal.site.keys import SiteKeys, load_keys
 from datacanal.site.lakes.reading import LakeReader
 from datacanal.site.lakes.registry import Lake, LakeRegistry
+from datacanal.site.lakes.telling import Telling
 from datacanal.site.places import Places
-from datacanal.site.record.book import open_record
+from datacanal.site.policy.book import PolicyBook
+from datacanal.site.policy.governed import Governance
+from datacanal.site.policy.mask_keys import MaskKeys
+from datacanal.site.record.book import RecordBook, open_record
 from datacanal.site.results import ResultDesk
 from datacanal.site.runner import StepRunner
 from datacanal.site.session import Session
@@ -38,6 +42,7 @@ from datacanal.site.store.catalogue import CatalogueStore
 from datacanal.site.store.database import open_database
 from datacanal.site.store.egress import EgressBook
 from datacanal.site.store.fences import NonceBook
+from datacanal.site.store.policies import PolicyStore
 from datacanal.site.store.work import WorkStore
 from datacanal.site.sweeper import Sweeper
 from datacanal.site.tickets import NONCE_EXPIRY_S
@@ -81,7 +86,7 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
         readers = (LakeReader(), LakeReader())
         for reader in readers:
             closing.callback(reader.close)
-        stores = _Stores(CatalogueStore(engine), work, EgressBook(engine, record))
+        stores = _Stores(CatalogueStore(engine), PolicyStore(engine), work, record, EgressBook(engine, record))
         agent = Agent(_parts(setup, f"http://{address_of(listening)}", keys, client, stores, readers))
         _log.info("site_ready", site=setup.name, exchange=address_of(listening))
         closing.callback(_log.info, "site_stopping", site=setup.name)
@@ -91,7 +96,9 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
 @dataclass(frozen=True)
 class _Stores:
     catalogue: CatalogueStore
+    policies: PolicyStore
     work: WorkStore
+    record: RecordBook
     egress: EgressBook
 
 
@@ -104,7 +111,9 @@ def _parts(
     readers: tuple[LakeReader, LakeReader],
 ) -> Parts:
     site = Site(setup.name, duckdb.__version__, functions_digest(), frozenset(lake.name for lake in setup.lakes))
-    lakes = LakeRegistry(setup.lakes, readers[0], stores.catalogue, _now)
+    book = _policy_book(setup, stores.policies)
+    telling = Telling(book, Governance(MaskKeys(setup.places.mask_keys, os.urandom).of))
+    lakes = LakeRegistry(setup.lakes, readers[0], stores.catalogue, telling, _now)
     boot = new_id("boot", _now(), os.urandom(RANDOM_BYTES))
     # The key is what stays the same over restarts of this home: the agent is named after it.
     identity = Identity(keys.public, boot, keys.public, exchange_url)
@@ -133,7 +142,7 @@ def _parts(
         pool=setup.pool,
         lakes=lakes,
         sketcher=readers[1],
-        attempts=Attempts(runner, setup.pool, link, session, stores.work, _now),
+        attempts=Attempts(runner, setup.pool, link, session, stores.work, stores.record, _now),
         results=ResultDesk(setup.name, setup.pool, link, stores.work, setup.places, _now),
         sweeper=Sweeper(setup.places, stores.work, _now, setup.limits.total_timeout_s),
         snapshots=stores.catalogue,
@@ -141,6 +150,12 @@ def _parts(
         now_ms=lambda: int(_now().timestamp() * 1000),
         snapshot_expiry_s=setup.limits.total_timeout_s,
     )
+
+
+def _policy_book(setup: SiteSetup, store: PolicyStore) -> PolicyBook:
+    policies = {lake.name: lake.policy for lake in setup.lakes}
+    files = {lake.name: lake.policy_file for lake in setup.lakes if lake.policy_file is not None}
+    return PolicyBook(policies, files, store, _now, setup.limits.total_timeout_s)
 
 
 def _http_client() -> httpx.AsyncClient:

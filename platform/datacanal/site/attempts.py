@@ -15,15 +15,19 @@ from datacanal.protocol.problem import problem_of
 from datacanal.protocol.site import Done, Failed, Finish, Lease, Progress, StepRef, Welcome
 from datacanal.site.control_link import ControlLink
 from datacanal.site.fleet.port import Pool
+from datacanal.site.record.book import RecordBook
+from datacanal.site.record.notes import note_of
 from datacanal.site.runner import Running, StepRunner
 from datacanal.site.session import Session
 from datacanal.site.store.models import AttemptRow
 from datacanal.site.store.work import WorkStore
 from datacanal.site.tasks import task_id
+from datacanal.site.words.reads import reads_of
 
 _KILL_AGAIN_S = 0.5
 _WORTH_TELLING_S = 0.3
 """A step that is over sooner is only reported as finished: half the words, and it was never seen running anyway."""
+_NOTES_AT_MOST = 100
 _log = structlog.get_logger()
 
 
@@ -51,6 +55,7 @@ class Attempts:
         link: ControlLink,
         session: Session,
         work: WorkStore,
+        record: RecordBook,
         clock: Callable[[], datetime],
     ) -> None:
         self._runner = runner
@@ -58,6 +63,7 @@ class Attempts:
         self._link = link
         self._session = session
         self._work = work
+        self._record = record
         self._clock = clock
         self._attempts: dict[tuple[str, str], _Attempt] = {}
 
@@ -124,7 +130,7 @@ class Attempts:
             outcome = await self._outcome(attempt)
             attempt.over.set()
             await start
-            await self._report(attempt, outcome)
+            await self._report(attempt, await asyncio.to_thread(self._with_notes, attempt.lease, outcome))
         finally:
             start.cancel()
             key = (attempt.lease.job, attempt.lease.step)
@@ -157,6 +163,15 @@ class Attempts:
         except DatacanalError as error:
             _log.warning("start_refused", job=attempt.lease.job, step=attempt.lease.step, code=error.code)
 
+    def _with_notes(self, lease: Lease, outcome: Done | Failed) -> Done | Failed:
+        """The outcome with what the site recorded about this step: of earlier attempts too, who may not have told."""
+        recorded = self._record.entries(lease.job, lease.step)[-_NOTES_AT_MOST:]
+        told: dict[str, object] = {"egress": [note_of(entry) for entry in recorded]}
+        if isinstance(outcome, Done):
+            released = (item.entry for item in recorded if item.entry.decision == "released")
+            told["withheld_groups"] = max((entry.withheld_groups for entry in released), default=0)
+        return outcome.model_copy(update=told)
+
     async def _report(self, attempt: _Attempt, outcome: Done | Failed) -> None:
         def finish(welcome: Welcome) -> Awaitable[None]:
             report = Finish(session=welcome.session, fence=attempt.lease.fence, outcome=outcome)
@@ -183,6 +198,7 @@ def _row(attempt: _Attempt, outcome: Done | Failed, now: datetime) -> AttemptRow
         finished_ms=int(now.timestamp() * 1000),
         outcome="done" if isinstance(outcome, Done) else outcome.problem.code,
         said=attempt.running.said,
+        reads=reads_of(lease),
         tenant=lease.tenant,
         principal=lease.principal,
     )

@@ -26,6 +26,9 @@ COLUMNS = (
     "previous",
 )  # fmt: skip
 """What is hashed, in the order in which it is hashed."""
+STORED = ", ".join((*COLUMNS, "hash"))
+"""What is stored, as SQL names it."""
+_REASON_AT_MOST = 4000
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def values_of(seq: int, entry: Entry, previous: str) -> tuple[Any, ...]:
         int(entry.governed),
         entry.decision,
         # Words about names that came over a wire: what is no text must not keep the refusal from being written down.
-        entry.reason.encode("utf-8", "backslashreplace").decode(),
+        entry.reason[:_REASON_AT_MOST].encode("utf-8", "backslashreplace").decode(),
         previous,
     )
 

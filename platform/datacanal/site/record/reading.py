@@ -10,9 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from datacanal.domain.errors import NotFound
-from datacanal.site.record.entry import COLUMNS, Recorded, recorded_from
-
-STORED = ", ".join(f'"{name}"' for name in (*COLUMNS, "hash"))
+from datacanal.site.record.entry import STORED, Recorded, recorded_from
 
 
 @dataclass(frozen=True)

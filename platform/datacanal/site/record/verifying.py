@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from datacanal.domain.errors import RecordDamaged
-from datacanal.site.record.entry import BEGINNING, COLUMNS, hash_of
+from datacanal.site.record.entry import BEGINNING, COLUMNS, STORED, hash_of
 from datacanal.site.record.head import HEAD_FILE, Head, read_head
-from datacanal.site.record.reading import STORED, opened_store
+from datacanal.site.record.reading import opened_store
 
 _PREVIOUS = COLUMNS.index("previous")
 

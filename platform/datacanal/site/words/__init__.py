@@ -1,0 +1,1 @@
+"""What attempts said: the engine's own words, which may quote data. Reading them elsewhere is a release."""
