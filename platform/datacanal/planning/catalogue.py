@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 
 from datacanal.protocol.catalogue import DatasetColumn
 
+STEP_LAKE = "step"
+"""The lake of what steps give; no lake can be called that."""
+
 
 @dataclass(frozen=True)
 class CataloguedDataset:
-    """A dataset at the snapshot that a job would pin. `problem` says, in words, why it cannot be read."""
+    """A dataset at the snapshot that a job would pin.
+
+    `problem` says, in words, why it cannot be read, `closed` why the submitter may not. `entity` is the column of the
+    individuals that group sizes count.
+    """
 
     lake: str
     name: str
@@ -19,6 +26,13 @@ class CataloguedDataset:
     bytes: int
     columns: tuple[DatasetColumn, ...]
     problem: str | None = None
+    entity: str | None = None
+    closed: str | None = None
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is what a step gives."""
+        return self.lake == STEP_LAKE
 
     @property
     def qualified_name(self) -> str:
@@ -32,6 +46,7 @@ class Catalogue:
 
     datasets: tuple[CataloguedDataset, ...] = ()
     connected: frozenset[str] = field(default_factory=frozenset)
+    principal: str = ""
 
     def in_lake(self, lake: str, name: str) -> CataloguedDataset | None:
         """The dataset of that name in that lake; letters' case does not matter, as in DuckDB."""

@@ -7,39 +7,48 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from datacanal.domain.errors import SiteUnreachable, SqlTooDeep
-from datacanal.planning.assembly import Statement, assemble
-from datacanal.planning.binding import Binder, Binding, BindRequest, Question
+from datacanal.domain.errors import SqlTooDeep
+from datacanal.planning.assembly import Assembly
+from datacanal.planning.binding import Binder
 from datacanal.planning.catalogue import Catalogue
+from datacanal.planning.functions import functions_digest
 from datacanal.planning.gate import check_text, check_tree
+from datacanal.planning.labelling import check_result, input_tables, labelled, traced
+from datacanal.planning.layout import Layout, Surveyor
 from datacanal.planning.names import resolve
 from datacanal.planning.parameters import check_parameters
-from datacanal.planning.placement import anywhere_meeting, choose_meeting, local_meeting
-from datacanal.planning.shipments import Shipment, bound_table, propose, settle
+from datacanal.planning.pieces import Desk, Piece
+from datacanal.planning.rules import Rules
 from datacanal.planning.text import MAX_DEPTH
 from datacanal.planning.titles import keep_titles, retitle
-from datacanal.protocol.plan import Meeting, Plan
+from datacanal.protocol.plan import Plan, Step, StepInput
+
+_RESULT_STEP = "query"
+_ALL_RULES = Rules()
 
 
 def compile_statement(
-    sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, binder: Binder, now: str
+    sql: str,
+    params: Mapping[str, JsonValue],
+    catalogue: Catalogue,
+    binder: Binder,
+    now: str,
+    rules: Rules = _ALL_RULES,
 ) -> Plan:
     """The plan of a statement over the catalogue, at one instant (`now`, ISO 8601 with a zone).
 
-    Raises a `UserError` (most are `StatementError`s) that names what to change, `DatasetUnreadable` for a dataset
-    whose files cannot be read, `SiteUnreachable` where the statement needs some site and none is connected.
+    Raises a `UserError` (most are `StatementError`s) that names what to change, a `PolicyError` for what no policy
+    allows, `DatasetUnreadable` for a dataset whose files cannot be read, `SiteUnreachable` where the statement needs
+    some site and none is connected.
     """
     try:
         statement = bind_statement(sql, params, catalogue, binder, now)
-        meeting, moving = _placed(statement, catalogue, binder)
+        return _planned(statement, catalogue, binder, rules)
     except RecursionError:
         raise SqlTooDeep(limit=MAX_DEPTH) from None
-    return assemble(statement, meeting, moving, binder.kernel)
 
 
-def bind_statement(
-    sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, binder: Binder, now: str
-) -> Statement:
+def bind_statement(sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, binder: Binder, now: str) -> Piece:
     """The statement checked, its names resolved, bound over empty tables. Raises as `compile_statement` does."""
     check_text(sql)
     tree = binder.parse(sql)
@@ -48,35 +57,43 @@ def bind_statement(
     keep_titles(tree, binder)
     occurrences = resolve(tree, catalogue)
     prefix = f"c{hashlib.sha256(f'{now} {sql}'.encode()).hexdigest()[:12]}"
-    tables = [bound_table(occurrence) for occurrence in occurrences]
-
-    def bind(text: str) -> Binding:
-        question = Question(sql=text, params=dict(params))
-        return binder.bind(BindRequest(tables=tables, questions=[question], now=now, prefix=prefix))[0]
-
-    checked = binder.print_checked(tree)
-    binding = bind(checked)
-    if retitle(tree, [column.name for column in binding.columns]):
-        checked = binder.print_checked(tree)
-        binding = bind(checked)
-    return Statement(checked, params, occurrences, binding, prefix, now)
+    desk = Desk(binder, params, prefix, now, occurrences)
+    statement = desk.piece(_RESULT_STEP, "query", tree)
+    if retitle(tree, [column.name for column in statement.binding.columns]):
+        statement = desk.piece(_RESULT_STEP, "query", tree)
+    return statement
 
 
-def _placed(statement: Statement, catalogue: Catalogue, binder: Binder) -> tuple[Meeting, list[Shipment]]:
-    """Where the relations meet, and what moves there."""
-    sites = statement.sites
-    if not sites:
-        return _anywhere(catalogue), []
-    if len(sites) == 1:
-        return local_meeting(sites[0]), []
-    proposals = propose(binder, statement.occurrences, statement.demands, statement.prefix)
-    meeting = choose_meeting(proposals)
-    leaving = [proposal for proposal in proposals if proposal.occurrence.dataset.site != meeting.site]
-    return meeting, settle(binder, leaving, statement.prefix, statement.now)
+def _planned(statement: Piece, catalogue: Catalogue, binder: Binder, rules: Rules) -> Plan:
+    desk = Desk(binder, statement.params, statement.prefix, statement.now, statement.occurrences)
+    surveyor, assembly = Surveyor(desk, catalogue, rules), Assembly()
+    layout = surveyor.lay_out(statement)
+    query = _query_step(layout, assembly.deliver(layout), assembly)
+    return Plan(
+        kernel=binder.kernel,
+        functions=functions_digest(),
+        statement=statement.sql,
+        now=statement.now,
+        steps=[*assembly.steps, query],
+        transfers=assembly.transfers,
+        result_step=query.id,
+        columns=query.columns,
+        meeting=layout.meeting.model_copy(update={"bytes": assembly.moved_bytes}),
+    )
 
 
-def _anywhere(catalogue: Catalogue) -> Meeting:
-    sites = sorted(catalogue.connected)
-    if not sites:
-        raise SiteUnreachable(site="(any)", reason="no site is connected")
-    return anywhere_meeting(sites[0], sites[1:])
+def _query_step(layout: Layout, inputs: list[StepInput], assembly: Assembly) -> Step:
+    piece = layout.piece
+    relation = traced(piece.binding, input_tables(inputs))
+    columns = labelled(piece.binding, relation)
+    check_result(columns, relation)
+    return Step(
+        id=piece.id,
+        site=layout.site,
+        kind="query",
+        sql=piece.sql,
+        params=dict(piece.params),
+        inputs=inputs,
+        columns=columns,
+        estimate=assembly.estimate(layout),
+    )

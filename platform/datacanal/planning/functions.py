@@ -24,6 +24,12 @@ def allowed_scalars() -> frozenset[str]:
 
 
 @cache
+def aggregates() -> frozenset[str]:
+    """Those of them that make one value of many rows."""
+    return frozenset(ALLOWED_SCALARS["aggregates"].split())
+
+
+@cache
 def allowed_tables() -> frozenset[str]:
     """Table functions that may stand in FROM."""
     return frozenset(_names(ALLOWED_TABLES.values()))

@@ -17,6 +17,7 @@ from datacanal.domain.errors import (
     ConstructNotAllowed,
     DatasetNotFound,
     DatasetUnreadable,
+    NotAReader,
     StatementError,
 )
 from datacanal.planning.binding import Tree
@@ -71,7 +72,7 @@ class _Scope:
 def resolve(tree: Tree, catalogue: Catalogue) -> list[Occurrence]:
     """Rename every dataset reference of the tree and list the occurrences in the order of the text.
 
-    Raises `DatasetNotFound`, `AmbiguousDataset`, `DatasetUnreadable` or `ConstructNotAllowed`.
+    Raises `DatasetNotFound`, `AmbiguousDataset`, `DatasetUnreadable`, `NotAReader` or `ConstructNotAllowed`.
     """
     occurrences: dict[object, Occurrence] = {}
     references = sorted(table_references(tree), key=lambda reference: int(reference.node.get("query_location", 0)))
@@ -133,6 +134,8 @@ def _dataset(path: list[str], catalogue: Catalogue) -> CataloguedDataset:
     dataset = finders[len(path)](catalogue, *path)
     if dataset.problem is not None:
         raise DatasetUnreadable(dataset=dataset.qualified_name, reason=dataset.problem)
+    if dataset.closed is not None:
+        raise NotAReader(principal=catalogue.principal, dataset=dataset.qualified_name, reason=dataset.closed)
     return dataset
 
 

@@ -1,0 +1,126 @@
+"""Rule 3: parts of a statement whose datasets are all at one site, which can run there whole.
+
+Sound by construction: such a part binds alone (so it depends on nothing around it), gives the same each time, holds
+nothing that can raise, and is computed once, as a FROM subquery, a WITH entry or a branch of a set operation is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from datacanal.domain.errors import StatementError
+from datacanal.planning.binding import Binding, NamedType, Tree
+from datacanal.planning.blocks import Block, blocks, borrowed, datasets_of
+from datacanal.planning.cardinality import column_statistics, piece_estimate
+from datacanal.planning.functions import aggregates
+from datacanal.planning.labelling import catalogued_tables, labelled, traced
+from datacanal.planning.legality import bound_columns
+from datacanal.planning.names import Occurrence
+from datacanal.planning.pieces import Desk, Node, Piece, output_dataset, rebuilt, root_of, star_node, tree_of
+from datacanal.planning.quiet import gives_the_same, is_plain_type
+from datacanal.planning.tree_walk import objects
+
+_Written = tuple[str, Tree]
+_PLACES = frozenset({"from", "with", "branch"})
+_MOST = 8
+"""Parts that are looked at; each costs a binding."""
+
+
+@dataclass(frozen=True)
+class Subtree:
+    """A part that could run whole at its site; `output` stands for it where the rest of the statement runs."""
+
+    node: Node
+    piece: Piece
+    site: str
+    output: Occurrence
+    may_leave: bool
+
+
+def find_subtrees(piece: Piece, desk: Desk, rows: Mapping[str, int]) -> list[Subtree]:
+    """The largest such parts of the piece. `rows` is what each of its occurrences gives."""
+    nodes = [block.node for block in _candidates(piece)][:_MOST]
+    trees = [tree_of(node) for node in nodes]
+    written = [(desk.write(tree), tree) for tree in trees]
+    accepted: list[Subtree] = []
+    inside: set[int] = set()
+    # A block stands after those inside it: the other way round the largest come first.
+    for node, each, binding in reversed(list(zip(nodes, written, _bindings(desk, written), strict=True))):
+        if binding is not None and id(node) not in inside and _is_sound(binding):
+            accepted.append(_subtree(node, each, binding, desk, rows))
+            inside.update(map(id, objects(node)))
+    return accepted[::-1]
+
+
+def cut(piece: Piece, chosen: Sequence[Subtree], desk: Desk) -> Piece | None:
+    """The piece with each of those parts replaced by its output; None where that is not the same statement."""
+    outputs = {id(each.node): each.output for each in chosen}
+
+    def change(node: Node) -> Node | None:
+        return star_node(outputs[id(node)]) if id(node) in outputs else None
+
+    try:
+        found = desk.piece(piece.id, piece.kind, rebuilt(piece.tree, change), piece.protection)
+    except StatementError:
+        return None
+    return found if found.binding.columns == piece.binding.columns else None
+
+
+def _candidates(piece: Piece) -> Iterator[Block]:
+    datasets = {occurrence.name: occurrence.dataset for occurrence in piece.occurrences}
+    for block in blocks(root_of(piece.tree)):
+        used = [datasets[name] for name in datasets_of(block.node) if name in datasets]
+        is_local = len({dataset.site for dataset in used}) == 1
+        if block.where in _PLACES and is_local and not borrowed(block.node):
+            needs = any(bound_columns(dataset, range(len(dataset.columns))) for dataset in used)
+            if needs or _shrinks(block.node):
+                yield block
+
+
+def _shrinks(node: Node) -> bool:
+    """Whether it may give less than its datasets' needed columns and rows, which travel anyway."""
+    if node.get("type") != "SELECT_NODE":
+        return True
+    modifiers = {modifier["type"] for modifier in node.get("modifiers", [])}
+    if node.get("group_expressions") or modifiers & {"DISTINCT_MODIFIER", "LIMIT_MODIFIER"}:
+        return True
+    source = node.get("from_table") or {}
+    calls = {str(part.get("function_name")) for part in objects(node.get("select_list")) if "function_name" in part}
+    return bool(calls & aggregates()) or source.get("type") in ("JOIN", "SUBQUERY")
+
+
+def _bindings(desk: Desk, trees: Sequence[_Written]) -> list[Binding | None]:
+    if not trees:
+        return []
+    try:
+        return list(desk.ask(trees))
+    except StatementError:
+        return [_alone(desk, each) for each in trees]
+
+
+def _alone(desk: Desk, written: _Written) -> Binding | None:
+    try:
+        return desk.ask([written])[0]
+    except StatementError:
+        return None
+
+
+def _is_sound(binding: Binding) -> bool:
+    names = {column.name.casefold() for column in binding.columns}
+    is_named = len(names) == len(binding.columns) and all(names)
+    return is_named and all(map(_is_plain, binding.columns)) and gives_the_same(binding.bound)
+
+
+def _is_plain(column: NamedType) -> bool:
+    return is_plain_type(column.type)
+
+
+def _subtree(node: Node, written: _Written, binding: Binding, desk: Desk, rows: Mapping[str, int]) -> Subtree:
+    piece = desk.bound(desk.new_id("subtree"), "subtree", written, binding)
+    relation = traced(binding, catalogued_tables(piece.occurrences))
+    estimate = piece_estimate(piece, rows)
+    statistics = column_statistics(piece, estimate)
+    [site] = piece.sites
+    dataset = output_dataset(piece.id, site, labelled(binding, relation), estimate, statistics)
+    return Subtree(node, piece, site, desk.occurrence(dataset), relation.shape.is_free)
