@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from datacanal.domain.access import PERMITTED, Action
 from datacanal.domain.errors import AuthorityRefused
 from datacanal.protocol.authority import Authority, read_body
 from datacanal.protocol.site import Lease
@@ -42,6 +43,8 @@ class Authorities:
         for name, (leased, asked) in told.items():
             if leased != asked:
                 raise self.refusal(f"the lease names the {name} {leased!r}, the submitter's authority {asked!r}")
+        if authority.role not in PERMITTED[Action.SUBMIT_JOBS]:
+            raise self.refusal(f"the role {authority.role!r} may not submit jobs")
         return authority
 
     def verified(self, text: str) -> Authority:

@@ -129,46 +129,39 @@ def _check_kind(step: Step, site: str) -> None:
 
 def _check_protection(step: Step, protection: Protection, site: str) -> None:
     """The relation is exactly what the protection names, and the step's columns are its groups and measures."""
+    groups = _numbered("g", protection.groups)
+    measured = _numbered("m", [each.column for each in protection.measures if each.column is not None])
+    individuals = _numbered("e", [each.column for each in protection.entities])
+    if [column.name for column in step.relation] != [*groups, *measured, *individuals]:
+        raise refused(site, "the relation is not what the protection names")
+    given = [*groups, *(f"a{number}" for number in range(len(protection.measures)))]
+    if [column.name for column in step.columns] != given:
+        raise refused(site, "the step's columns are not the groups and measures of its protection")
     relation = {column.name: column for column in step.relation}
-    sought = _Sought(protection)
-    if [column.name for column in step.relation] != sought.relation:
-        raise refused(site, f"the relation is not {', '.join(sought.relation)}")
-    if [column.name for column in step.columns] != sought.columns:
-        raise refused(site, f"the step's columns are not {', '.join(sought.columns)}")
-    if not all(_fits(measure, relation) for measure in protection.measures):
+    if not all(_fits(measure, measured) for measure in protection.measures):
         raise refused(site, "a measure has no column of the relation, or one that it cannot have")
-    groups = [relation[name] for name in protection.groups]
-    if [column.type for column in groups] != [column.type for column in step.columns[: len(groups)]]:
-        raise refused(site, "the groups have other types than the relation")
+    types = [relation[name].type for name in groups]
+    if protection.groups != groups or types != [column.type for column in step.columns[: len(groups)]]:
+        raise refused(site, "the groups are not those of the relation")
+    if {each.column for each in protection.entities} != set(individuals):
+        raise refused(site, "the individuals that are counted are not told apart")
     _check_entities(step.relation, protection.entities, site)
 
 
-class _Sought:
-    """The names that a protection implies."""
-
-    def __init__(self, protection: Protection) -> None:
-        measured = list(dict.fromkeys(each.column for each in protection.measures if each.column is not None))
-        entities = list(dict.fromkeys(each.column for each in protection.entities))
-        groups = [f"g{number}" for number in range(len(protection.groups))]
-        self.relation = [
-            *groups,
-            *(f"m{number}" for number in range(len(measured))),
-            *(f"e{number}" for number in range(len(entities))),
-        ]
-        self.columns = [*groups, *(f"a{number}" for number in range(len(protection.measures)))]
+def _numbered(letter: str, named: Sequence[str]) -> list[str]:
+    """The names that so many different columns of a kind must have."""
+    return [f"{letter}{number}" for number in range(len(set(named)))]
 
 
-def _fits(measure: Measure, relation: dict[str, PlanColumn]) -> bool:
-    if measure.function == "count_star":
-        return measure.column is None
-    return measure.column is not None and measure.column.startswith("m") and measure.column in relation
+def _fits(measure: Measure, measured: Sequence[str]) -> bool:
+    if measure.column is None:
+        return measure.function == "count_star"
+    return measure.function != "count_star" and measure.column in measured
 
 
 def _check_entities(relation: Sequence[PlanColumn], entities: Sequence[Entity], site: str) -> None:
     """Whoever demands that groups be large gets its individuals counted."""
     counted = {(each.lake, each.dataset) for each in entities}
-    if len(counted) != len(entities) or not all(each.column.startswith("e") for each in entities):
-        raise refused(site, "the individuals that are counted are not told apart")
     demanded = {
         (origin.lake, origin.dataset)
         for column in relation
