@@ -119,8 +119,8 @@ def output_name(step: Step) -> tuple[str, str]:
 
 
 def _check_kind(step: Step, site: str) -> None:
-    if step.kind == "scan" and not (len(step.inputs) == 1 and isinstance(step.inputs[0], DatasetInput)):
-        raise refused(site, "a scan reads one dataset of its site")
+    if step.kind == "scan" and not (step.inputs and all(isinstance(item, DatasetInput) for item in step.inputs)):
+        raise refused(site, "a scan reads datasets of its site: the one that it gives, then those that it is joined to")
     if step.kind == "aggregate" and step.protection is not None:
         _check_protection(step, step.protection, site)
     elif step.kind == "aggregate" or step.protection is not None or step.relation:

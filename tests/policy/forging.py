@@ -1,0 +1,341 @@
+"""A control plane that lies, and the agent that it lies to: site `core` with the lake `transactions`.
+
+Honest plans and leases are made here as a planner and a coordinator make them; a test then forges one thing. The
+control plane has the issuer's key, so that what is forged also carries an authority: nothing but the agent's own look
+stands in the way. What `Agent.run` gives is what the agent would report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.orm import Session
+
+from datacanal.control.identity import Issuer
+from datacanal.domain.errors import PeerUnknown
+from datacanal.planning.binding import BindRequest, BoundTable, NamedType, Question
+from datacanal.planning.duckdb_binder import DuckDBBinder
+from datacanal.planning.functions import functions_digest
+from datacanal.planning.labelling import input_tables, labelled, traced
+from datacanal.planning.lineage import protected_labels
+from datacanal.protocol.authority import Authority
+from datacanal.protocol.catalogue import DatasetColumn, Snapshot, SnapshotFile
+from datacanal.protocol.plan import (
+    DatasetInput,
+    Estimate,
+    Meeting,
+    Plan,
+    PlanColumn,
+    Protection,
+    Step,
+    StepInput,
+    Transfer,
+    TransferInput,
+)
+from datacanal.protocol.site import Consumer, Lease, Offer
+from datacanal.site.authorities import Authorities
+from datacanal.site.checks import Site
+from datacanal.site.engine.etag import etag_of
+from datacanal.site.keys import SiteKeys, load_keys
+from datacanal.site.policy import Policy
+from datacanal.site.policy.book import PolicyBook
+from datacanal.site.policy.governed import Governance
+from datacanal.site.record.entry import Recorded
+from datacanal.site.step_datasets import Datasets, Shown
+from datacanal.site.store.fences import FenceBook
+from datacanal.site.store.models import OutputRow
+from datacanal.site.store.policies import PolicyStore
+from datacanal.site.verifier import StepVerifier
+from datacanal.testing.site_books import SiteBooks, open_books
+from datacanal.testing.tasks import write_parquet
+
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+ISSUER = Issuer(Ed25519PrivateKey.from_private_bytes(b"i" * 32))
+NOTHING = Estimate(rows=0, bytes=0)
+POLICY = Policy.model_validate(
+    {
+        "default_class": "public",
+        "datasets": {
+            "payments": {
+                "entity": "person",
+                "readers": ["group:risk"],
+                "columns": {
+                    "person": {"class": "join_key"},
+                    "amount": {"class": "aggregate", "min_group": 3, "max_share": 0.9, "buckets": [100]},
+                    "note": {"class": "secret"},
+                    "born": {"class": "masked", "mask": "year"},
+                },
+            },
+            "cards": {
+                "entity": "holder",
+                "readers": ["group:cards"],
+                "columns": {"holder": {"class": "join_key"}, "credit": {"class": "aggregate", "min_group": 3}},
+            },
+        },
+    }
+)
+ROWS = {
+    "payments": "SELECT range AS id, range % 20 AS person, (range % 7)::DOUBLE AS amount, 'n' || range AS note,"
+    " DATE '1980-01-01' + (range * 100)::INTEGER AS born, 'c' || range % 4 AS channel FROM range(200)",
+    "cards": "SELECT range AS card, range % 20 AS holder, range * 2.0 AS credit FROM range(40)",
+}
+"""What stands in the lake. Twenty people, fifty payments a channel."""
+
+
+class Pinned:
+    """The sites that the owner pinned."""
+
+    def __init__(self, keys: Mapping[str, SiteKeys]) -> None:
+        self._keys = keys
+
+    def key_of(self, site: str) -> str:
+        if site not in self._keys:
+            raise PeerUnknown(site="core", peer=site, reason="no certificate of it is pinned here")
+        return self._keys[site].public
+
+
+@dataclass
+class Clock:
+    """What time it is at the agent."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class World:
+    """The agent of `core`, its lake, and the keys of the others. `reopen` is a restart."""
+
+    home: Path
+    clock: Clock = field(default_factory=Clock)
+    jobs: int = 0
+
+    def __post_init__(self) -> None:
+        self.keys = {name: _keys(self.home, name) for name in ("users", "attacker")}
+        self.snapshots = {name: _snapshot(self.home / "lake", name) for name in ROWS}
+        self.governance = Governance(lambda _lake: "00" * 32)
+        self.binder = DuckDBBinder()
+        self.open()
+
+    def open(self) -> None:
+        self.books: SiteBooks = open_books(self.home / "core")
+        self.policies = PolicyBook({"transactions": POLICY}, {}, PolicyStore(self.books.engine), self.clock, 7200)
+        self.verifier = self.verifier_of(Pinned({"users": self.keys["users"]}))
+
+    def reopen(self) -> None:
+        self.books.close()
+        self.open()
+
+    def close(self) -> None:
+        self.books.close()
+        self.binder.close()
+
+    def verifier_of(self, pins: Pinned) -> StepVerifier:
+        by_id = {snapshot.id: snapshot for snapshot in self.snapshots.values()}
+        lakes = frozenset({"transactions"})
+        return StepVerifier(
+            site=Site("core", duckdb.__version__, functions_digest(), lakes),
+            authorities=Authorities("core", lambda: ISSUER.public, self.clock),
+            datasets=Datasets("core", lakes, by_id.get, self.policies, self.shown),
+            pins=pins,
+            outputs=self.books.work,
+            fences=FenceBook(self.books.engine),
+            record=self.books.record.add,
+            clock=self.clock,
+        )
+
+    def shown(self, policy: Policy, snapshot: Snapshot) -> Shown:
+        seen = self.governance.of(policy, snapshot)
+        return Shown(seen.plan_columns, seen.rules)
+
+    def new_job(self) -> str:
+        self.jobs += 1
+        return f"job_{self.jobs}"
+
+    def keep(self, output: OutputRow) -> None:
+        """Put an output into the site's store, whoever made it."""
+        with Session(self.books.engine) as session, session.begin():
+            session.merge(output)
+
+    def entries(self, job: str) -> Sequence[Recorded]:
+        return self.books.record.entries(job)
+
+    def dataset(self, name: str, occurrence: str = "occ0") -> DatasetInput:
+        """The dataset as an honest plan names it."""
+        snapshot = self.snapshots[name]
+        columns = list(self.shown(POLICY, snapshot).columns)
+        return DatasetInput(
+            occurrence=occurrence, lake="transactions", dataset=name, snapshot=snapshot.id, columns=columns
+        )
+
+    def step(self, step_id: str, kind: str, sql: str, inputs: Sequence[StepInput], site: str = "core") -> Step:
+        """A step with the labels that an honest planner finds."""
+        binding, relation = self._bound(sql, inputs)
+        return Step.model_validate(
+            {"id": step_id, "site": site, "kind": kind, "sql": sql, "inputs": list(inputs), "estimate": NOTHING,
+             "columns": labelled(binding, relation)}
+        )  # fmt: skip
+
+    def aggregate(self, step_id: str, sql: str, inputs: Sequence[StepInput], protection: Protection) -> Step:
+        """An aggregate step as an honest planner makes it; its measures are sums."""
+        binding, relation = self._bound(sql, inputs)
+        columns = [
+            PlanColumn(name=column.name, type=column.type, label=traced.label)
+            for column, traced in zip(binding.columns, relation.columns, strict=True)
+        ]
+        labels = protected_labels(relation, protection, [column.name for column in columns])
+        types = {column.name: column.type for column in columns}
+        names = [*protection.groups, *(f"a{number}" for number in range(len(protection.measures)))]
+        given = [
+            PlanColumn(name=name, type=types.get(name, "DOUBLE"), label=label)
+            for name, label in zip(names, labels, strict=True)
+        ]
+        return Step(
+            id=step_id, site="core", kind="aggregate", sql=sql, inputs=list(inputs), columns=given, relation=columns,
+            protection=protection, estimate=NOTHING,
+        )  # fmt: skip
+
+    def _bound(self, sql: str, inputs: Sequence[StepInput]) -> Any:
+        tables = [
+            BoundTable(
+                occurrence=item.occurrence,
+                lake=item.lake,
+                dataset=item.dataset,
+                columns=[NamedType(name=column.name, type=column.type) for column in item.columns],
+            )
+            for item in inputs
+        ]
+        question = Question(sql=sql, lineage=True)
+        [binding] = self.binder.bind(
+            BindRequest(tables=tables, questions=[question], now=NOON.isoformat(), prefix="base")
+        )
+        return binding, traced(binding, input_tables(inputs))
+
+
+def plan_of(steps: Sequence[Step]) -> Plan:
+    """The plan of the steps; what crosses sites is a transfer."""
+    made = {step.id: step for step in steps}
+    moves = [
+        Transfer(
+            from_step=item.from_step,
+            to_step=step.id,
+            from_site=made[item.from_step].site,
+            to_site=step.site,
+            kind="count" if item.counted else "relation",
+            dataset=f"{item.lake}.{item.dataset}",
+            estimate=NOTHING,
+            reason="",
+        )
+        for step in steps
+        for item in step.inputs
+        if isinstance(item, TransferInput) and made[item.from_step].site != step.site
+    ]
+    return Plan(
+        kernel=duckdb.__version__,
+        functions=functions_digest(),
+        statement="SELECT 1",
+        now=NOON.isoformat(),
+        steps=list(steps),
+        transfers=moves,
+        result_step=steps[-1].id,
+        columns=steps[-1].columns,
+        meeting=Meeting(site=steps[-1].site, bytes=0, reason=""),
+    )
+
+
+def authority_of(given: tuple[str, Plan], **changed: object) -> Authority:
+    """What the submitter of that job asked for, with that plan."""
+    job, plan = given
+    asked = Authority(
+        job=job,
+        tenant="default",
+        principal="ana",
+        role="analyst",
+        groups=["risk"],
+        purpose="fraud",
+        statement="0" * 64,
+        plan=plan.digest,
+        audience="core",
+        issued_s=int(NOON.timestamp()),
+        expires_s=int((NOON + timedelta(hours=2)).timestamp()),
+    )
+    return asked.model_copy(update=changed)
+
+
+def lease_of(world: World, plan: Plan, step_id: str, **changed: object) -> Lease:
+    """The lease of an honest coordinator, signed for whatever the plan says."""
+    job = str(changed.pop("job", "") or world.new_job())
+    moves = [move for move in plan.transfers if move.from_step == step_id]
+    senders = [move.from_step for move in plan.transfers if move.to_step == step_id]
+    given = Lease(
+        authority=ISSUER.signed(authority_of((job, plan))),
+        job=job,
+        step=step_id,
+        fence=1,
+        attempt=1,
+        tenant="default",
+        principal="ana",
+        purpose="fraud",
+        plan=plan,
+        plan_digest=plan.digest,
+        inputs=[offer_of(plan.step(sender)) for sender in senders],
+        consumers=[
+            Consumer(step=move.to_step, site=move.to_site, public_key=world.keys["users"].public) for move in moves
+        ],
+        is_result=plan.result_step == step_id,
+        result_expiry_s=86400,
+    )
+    return given.model_copy(update=changed)
+
+
+def offer_of(sender: Step) -> Offer:
+    """Where the output of another site's step waits."""
+    return Offer(
+        output="out_1",
+        step=sender.id,
+        site=sender.site,
+        url="https://10.1.2.3:8410/v1/transfers/out_1",
+        ticket="ticket",
+        rows=1,
+        bytes=1,
+        digest="d" * 64,
+        columns=sender.columns,
+    )
+
+
+def taken(sender: Step, occurrence: str = "occ1", lake: str = "", dataset: str = "") -> TransferInput:
+    """The output of a step as another one reads it."""
+    return TransferInput(
+        occurrence=occurrence,
+        lake=lake or "step",
+        dataset=dataset or sender.id,
+        from_step=sender.id,
+        shipped=sender.columns,
+        columns=sender.columns,
+    )
+
+
+def _keys(home: Path, name: str) -> SiteKeys:
+    return load_keys(home / name, lambda length: name.encode()[:1] * length)
+
+
+def _snapshot(lake: Path, name: str) -> Snapshot:
+    file = write_parquet(lake / name / "1.parquet", ROWS[name])
+    with duckdb.connect() as connection:
+        described = connection.execute(f"DESCRIBE {ROWS[name]}").fetchall()
+    size = file.stat().st_size
+    return Snapshot(
+        id=f"snp_{name}",
+        lake="transactions",
+        dataset=name,
+        columns=[DatasetColumn(name=row[0], type=row[1]) for row in described],
+        files=[SnapshotFile(path=f"{name}/1.parquet", size_bytes=size, etag=etag_of(file.stat()), rows=200)],
+    )
