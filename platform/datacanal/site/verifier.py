@@ -23,7 +23,7 @@ from datacanal.site.record.entry import Entry
 from datacanal.site.step_datasets import Datasets, DatasetUse
 from datacanal.site.step_links import OwnOutputs, Pins, arriving, at_hand, check_consumers
 from datacanal.site.step_shape import check_shape, refused
-from datacanal.site.store.fences import FenceBook, FenceRow
+from datacanal.site.store.fences import FenceBook, LeaseFence
 
 _LARGEST = 2**62
 
@@ -112,16 +112,14 @@ class StepVerifier:
         return VerifiedStep(step, authority, datasets, offers, outputs)
 
     def _take_fence(self, lease: Lease, authority: Authority) -> None:
-        row = FenceRow(
+        taken = LeaseFence(
             job=lease.job,
             step=lease.step,
             fence=lease.fence,
             lease=digest_of(lease.model_dump(mode="json", exclude={"plan"})),
             expires_ms=min(authority.expires_s + SKEW_S, _LARGEST // 1000) * 1000,
-            tenant=lease.tenant,
-            principal=lease.principal,
         )
-        higher = self.fences.take(row, int(self.clock().timestamp() * 1000))
+        higher = self.fences.take(taken, int(self.clock().timestamp() * 1000))
         if higher is not None:
             raise refused(self.site.name, f"fence {lease.fence} is from the past: the step was leased under {higher}")
 

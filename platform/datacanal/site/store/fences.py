@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, Index, String, delete
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Engine, Index, String, delete, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from datacanal.site.store.models import SITE_ITSELF, Base
 from datacanal.storage.tables import Owned
+
+_NONCE_AT_MOST = 64
 
 
 class FenceRow(Owned, Base):
@@ -33,23 +37,37 @@ class NonceRow(Owned, Base):
     expires_ms: Mapped[int]
 
 
+@dataclass(frozen=True)
+class LeaseFence:
+    """A lease as it is remembered: `lease` is the digest of all that it says."""
+
+    job: str
+    step: str
+    fence: int
+    lease: str
+    expires_ms: int
+
+
 class FenceBook:
     """A row is forgotten when its lease would be refused anyway, as the authority in it has expired."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def take(self, row: FenceRow, now_ms: int) -> int | None:
+    def take(self, lease: LeaseFence, now_ms: int) -> int | None:
         """Note the lease. The fence that is in its way where a higher one, or another lease of this one, was noted."""
-        with Session(self._engine) as session, session.begin():
-            session.execute(delete(FenceRow).where(FenceRow.expires_ms < now_ms))
-            known = session.get(FenceRow, (row.job, row.step))
-            if known is not None and (known.fence, known.lease) == (row.fence, row.lease):
+        values = {**asdict(lease), **SITE_ITSELF}
+        upsert = insert(FenceRow).values(values)
+        taken = upsert.on_conflict_do_update(
+            index_elements=["job", "step"], set_=values, where=FenceRow.fence < upsert.excluded.fence
+        ).returning(FenceRow.fence)
+        known = select(FenceRow.fence, FenceRow.lease).filter_by(job=lease.job, step=lease.step)
+        with self._engine.begin() as connection:
+            connection.execute(delete(FenceRow).where(FenceRow.expires_ms < now_ms))
+            if connection.execute(taken).first() is not None:
                 return None
-            if known is not None and known.fence >= row.fence:
-                return known.fence
-            session.merge(row)
-        return None
+            found = connection.execute(known).one()
+            return None if tuple(found) == (lease.fence, lease.lease) else found.fence
 
 
 class NonceBook:
@@ -64,10 +82,7 @@ class NonceBook:
         if not 0 < len(nonce) <= _NONCE_AT_MOST:
             return False
         row = {"nonce": nonce, "expires_ms": int((now_s + self._expiry_s) * 1000), **SITE_ITSELF}
-        with Session(self._engine) as session, session.begin():
-            session.execute(delete(NonceRow).where(NonceRow.expires_ms < int(now_s * 1000)))
-            added = session.execute(insert(NonceRow).values(row).on_conflict_do_nothing().returning(NonceRow.nonce))
-            return added.first() is not None
-
-
-_NONCE_AT_MOST = 64
+        used = insert(NonceRow).values(row).on_conflict_do_nothing().returning(NonceRow.nonce)
+        with self._engine.begin() as connection:
+            connection.execute(delete(NonceRow).where(NonceRow.expires_ms < int(now_s * 1000)))
+            return connection.execute(used).first() is not None
