@@ -618,6 +618,14 @@ def test_a_fence_that_another_lease_had(world: World) -> None:
     assert refusal(world, lease.model_copy(update={"attempt": 2})).code == "step_refused"
 
 
+@pytest.mark.parametrize("changed", [{"principal": "bob"}, {"tenant": "other"}], ids=["user", "tenant"])
+def test_a_job_that_was_another_s(world: World, changed: dict[str, str]) -> None:
+    lease = lease_of(world, out(world), "scan", fence=5)
+    world.verifier.verified(lease)
+    later = signed(lease, **changed).model_copy(update={"fence": 6, **changed})
+    assert "'ana'" in refusal(world, later).detail
+
+
 def test_the_same_lease_again_and_the_next_one_are_no_forgeries(world: World) -> None:
     lease = lease_of(world, out(world), "scan", fence=5)
     for again in (lease, lease, lease.model_copy(update={"fence": 6, "attempt": 2})):

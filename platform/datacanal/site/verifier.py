@@ -117,11 +117,14 @@ class StepVerifier:
             step=lease.step,
             fence=lease.fence,
             lease=digest_of(lease.model_dump(mode="json", exclude={"plan"})),
+            tenant=lease.tenant,
+            principal=lease.principal,
             expires_ms=min(authority.expires_s + SKEW_S, _LARGEST // 1000) * 1000,
         )
-        higher = self.fences.take(taken, int(self.clock().timestamp() * 1000))
-        if higher is not None:
-            raise refused(self.site.name, f"fence {lease.fence} is from the past: the step was leased under {higher}")
+        noted = self.fences.take(taken, int(self.clock().timestamp() * 1000))
+        if noted is not None:
+            told = f"under fence {noted.fence} to {noted.principal!r}"
+            raise refused(self.site.name, f"the lease under fence {lease.fence} is from the past: one was {told}")
 
 
 def _check_versions(plan: Plan, site: Site) -> None:

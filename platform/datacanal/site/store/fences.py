@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Engine, Index, String, delete, select
+from sqlalchemy import Engine, Index, String, and_, delete, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -45,6 +45,8 @@ class LeaseFence:
     step: str
     fence: int
     lease: str
+    tenant: str
+    principal: str
     expires_ms: int
 
 
@@ -54,20 +56,24 @@ class FenceBook:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def take(self, lease: LeaseFence, now_ms: int) -> int | None:
-        """Note the lease. The fence that is in its way where a higher one, or another lease of this one, was noted."""
-        values = {**asdict(lease), **SITE_ITSELF}
+    def take(self, lease: LeaseFence, now_ms: int) -> LeaseFence | None:
+        """Note the lease. What is in its way: a higher fence's lease, another one of this fence, or another user's."""
+        values = asdict(lease)
         upsert = insert(FenceRow).values(values)
-        taken = upsert.on_conflict_do_update(
-            index_elements=["job", "step"], set_=values, where=FenceRow.fence < upsert.excluded.fence
-        ).returning(FenceRow.fence)
-        known = select(FenceRow.fence, FenceRow.lease).filter_by(job=lease.job, step=lease.step)
+        newer = (
+            FenceRow.fence < upsert.excluded.fence,
+            FenceRow.tenant == upsert.excluded.tenant,
+            FenceRow.principal == upsert.excluded.principal,
+        )
+        taken = upsert.on_conflict_do_update(index_elements=["job", "step"], set_=values, where=and_(*newer))
+        columns = [getattr(FenceRow, name) for name in values]
+        known = select(*columns).filter_by(job=lease.job, step=lease.step)
         with self._engine.begin() as connection:
             connection.execute(delete(FenceRow).where(FenceRow.expires_ms < now_ms))
-            if connection.execute(taken).first() is not None:
+            if connection.execute(taken.returning(FenceRow.fence)).first() is not None:
                 return None
-            found = connection.execute(known).one()
-            return None if tuple(found) == (lease.fence, lease.lease) else found.fence
+            found = LeaseFence(*connection.execute(known).one())
+        return None if found == lease else found
 
 
 class NonceBook:
