@@ -42,15 +42,24 @@ def _is_harmless_call(call: dict[str, Any]) -> bool:
 
 def _is_harmless_cast(call: dict[str, Any]) -> bool:
     child = call["children"][0]
-    if child.get("expression_class") == "BOUND_CONSTANT":
+    if _is_constant(child):
         return True  # it is folded, or raises, when the statement is planned
     source, target = child.get("return_type"), call.get("return_type")
-    return source == target or widens(_type_id(source), _type_id(target))
+    return source == target or widens(_type_name(source), _type_name(target))
 
 
-def _type_id(kind: Any) -> str:
-    """The name of a type without parameters; empty, which widens to nothing, for any other."""
-    return str(kind.get("id", "")) if isinstance(kind, dict) and "type_info" not in kind else ""
+def _is_constant(expression: dict[str, Any]) -> bool:
+    if expression.get("type") == "OPERATOR_CAST":
+        return _is_constant(expression["children"][0])
+    return expression.get("expression_class") == "BOUND_CONSTANT"
+
+
+def _type_name(kind: Any) -> str:
+    """The type as `widens` wants it; empty, which widens to nothing, for types with other parameters."""
+    name = str(kind.get("id", "")) if isinstance(kind, dict) else ""
+    if name == "ENUM":
+        return "ENUM("
+    return name if name and "type_info" not in kind else ""
 
 
 def function_name(call: dict[str, Any]) -> str:
