@@ -376,7 +376,7 @@ class AuthorityRefused(PolicyError):
 
 class TooManyGroups(PolicyError):
     code = "policy_too_many_groups"
-    says = "The groups of this statement cannot be guarded: they are {found}, and at most {limit} can be."
+    says = "The groups of this statement cannot be guarded: they are {found}, of which at most {limit} are possible."
     advises = "Group by fewer or coarser columns, or filter first."
 
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from datacanal.domain.errors import DatacanalError
-from datacanal.protocol.plan import DatasetInput, PlanColumn
+from datacanal.domain.errors import DatacanalError, Kind, OutputLost
+from datacanal.protocol.plan import Step
 from datacanal.protocol.problem import error_of, problem_of
 from datacanal.protocol.site import Done, Failed, Lease, Offer, Received
-from datacanal.site.checks import CheckedStep, Site, check_lease
+from datacanal.site.checks import Site
 from datacanal.site.engine.specification import Task, TaskDone, TaskFailed
 from datacanal.site.fetcher import Arrival, Fetcher
 from datacanal.site.fleet.port import Pool
-from datacanal.site.gate import EgressGate
+from datacanal.site.gate.passing import EgressGate
 from datacanal.site.keys import SiteKeys
 from datacanal.site.lakes.registry import LakeRegistry
+from datacanal.site.outgoing import output_row, passage_of, told_rows
 from datacanal.site.places import Places
-from datacanal.site.store.egress import Release, Source
 from datacanal.site.store.models import OutputRow
 from datacanal.site.store.work import WorkStore
-from datacanal.site.tasks import step_task
+from datacanal.site.tasks import guard_file, leaving, verified_task
 from datacanal.site.tickets import Ticket, mint
+from datacanal.site.verifier import StepVerifier, VerifiedStep
 
 
 @dataclass
@@ -45,6 +45,7 @@ class StepRunner:
     """The parts of the agent that a step needs. `transfer_expiry_s` is how long an output waits to be fetched."""
 
     site: Site
+    verifier: StepVerifier
     keys: SiteKeys
     exchange_url: str
     places: Places
@@ -61,49 +62,61 @@ class StepRunner:
         """The outcome of the attempt; only cancellation raises."""
         started_s = time.monotonic()
         try:
-            checked = await asyncio.to_thread(check_lease, lease, self.site, self.lakes.snapshot)
+            verified = await asyncio.to_thread(self.verifier.verified, lease)
             output = await asyncio.to_thread(self._kept, lease)
             if output is None:
-                output = await self._made(lease, checked, running)
+                output = await self._made(lease, verified, running)
         except DatacanalError as error:
             return Failed(
                 problem=problem_of(error), elapsed_ms=_since_ms(started_s), received=_received(lease, running)
             )
         running.fraction = 1.0
-        return self._done(lease, output, _since_ms(started_s), _received(lease, running))
+        return self._done(lease, verified.step, output, _since_ms(started_s), _received(lease, running))
 
     def _kept(self, lease: Lease) -> OutputRow | None:
         """What an earlier attempt made and the gate let out already."""
         output = self.work.output_of(lease.job, lease.step, lease.plan_digest)
         return output if output is not None and Path(output.path).is_file() else None
 
-    async def _made(self, lease: Lease, checked: CheckedStep, running: Running) -> OutputRow:
+    async def _made(self, lease: Lease, verified: VerifiedStep, running: Running) -> OutputRow:
         output_id = self.new_id("out")
         file = self.places.outputs / f"{output_id}.arrow"
-        inputs = {step: self.places.inputs / f"{output_id}.{number}" for number, step in enumerate(checked.offers)}
+        senders = [*verified.offers, *verified.at_hand]
+        inputs = {step: self.places.inputs / f"{output_id}.{number}" for number, step in enumerate(senders)}
         try:
-            await self._fetch_all(checked, inputs, running)
+            await asyncio.to_thread(self._hold, verified, inputs)
+            await self._fetch_all(lease, verified, inputs, running)
             room_bytes = await asyncio.to_thread(self.places.room_bytes)
-            task = step_task(lease, checked, self.lakes.roots, inputs, file, room_bytes)
+            task = verified_task(lease, verified, self.keys, self.lakes.roots, inputs, file, room_bytes)
             outcome = await self._pooled(task, running)
             if not isinstance(outcome, TaskDone):
-                raise error_of(outcome.problem)
-            return await asyncio.to_thread(self._released, lease, checked, output_id, file, outcome)
+                raise await asyncio.to_thread(self._failure, lease, error_of(outcome.problem))
+            return await asyncio.to_thread(self._released, lease, verified, output_id, file, outcome)
         except BaseException:
             file.unlink(missing_ok=True)
             raise
         finally:
-            for received in inputs.values():
-                received.unlink(missing_ok=True)
+            for left in (guard_file(file), *inputs.values()):
+                left.unlink(missing_ok=True)
 
-    async def _fetch_all(self, checked: CheckedStep, inputs: dict[str, Path], running: Running) -> None:
-        if not inputs:
+    def _hold(self, verified: VerifiedStep, inputs: Mapping[str, Path]) -> None:
+        """Give what this site made itself a name of this attempt's, so that no sweeping takes it away meanwhile."""
+        for step, file in verified.at_hand.items():
+            try:
+                inputs[step].hardlink_to(file)
+            except FileNotFoundError:
+                raise OutputLost(step=step, site=self.site.name) from None
+
+    async def _fetch_all(
+        self, lease: Lease, verified: VerifiedStep, inputs: Mapping[str, Path], running: Running
+    ) -> None:
+        if not verified.offers:
             return
         running.waits = "inputs arrive from other sites"
-        running.arrivals = {step: Arrival() for step in inputs}
+        running.arrivals = {step: Arrival() for step in verified.offers}
         fetches = [
-            asyncio.create_task(self.fetcher.fetch(checked.offers[step], file, running.arrivals[step]))
-            for step, file in inputs.items()
+            asyncio.create_task(self._fetch(lease, offer, inputs[step], running.arrivals[step]))
+            for step, offer in verified.offers.items()
         ]
         try:
             await asyncio.gather(*fetches)
@@ -112,6 +125,10 @@ class StepRunner:
                 fetch.cancel()
             await asyncio.gather(*fetches, return_exceptions=True)
         running.waits = None
+
+    async def _fetch(self, lease: Lease, offer: Offer, file: Path, arrival: Arrival) -> None:
+        await self.fetcher.fetch(offer, file, arrival)
+        await asyncio.to_thread(self.verifier.check_received, lease, offer.step, file)
 
     async def _pooled(self, task: Task, running: Running) -> TaskDone | TaskFailed:
         running.in_pool = True
@@ -122,43 +139,37 @@ class StepRunner:
         running.said = outcome.said
         return outcome
 
-    def _released(self, lease: Lease, checked: CheckedStep, output_id: str, file: Path, outcome: TaskDone) -> OutputRow:
+    def _failure(self, lease: Lease, error: DatacanalError) -> DatacanalError:
+        """The error itself. Where the kernel found that the step may not be, the record says so."""
+        if error.kind is Kind.POLICY:
+            self.verifier.refuse(lease, error)
+        return error
+
+    def _released(self, lease: Lease, verified: VerifiedStep, output_id: str, file: Path, made: TaskDone) -> OutputRow:
+        """Keep what was made, past the gate if it leaves or has groups."""
         now = self.clock()
         expiry_s = lease.result_expiry_s if lease.is_result else self.transfer_expiry_s
-        output = OutputRow(
-            id=output_id,
-            job=lease.job,
-            step=lease.step,
-            plan_digest=lease.plan_digest,
-            path=str(file),
-            rows=outcome.rows,
-            bytes=outcome.bytes,
-            digest=outcome.digest,
-            scanned_bytes=outcome.scanned_bytes,
-            is_result=lease.is_result,
-            columns=json.dumps([column.model_dump() for column in checked.step.columns]),
-            expires_ms=int((now + timedelta(seconds=expiry_s)).timestamp() * 1000),
-            tenant=lease.tenant,
-            principal=lease.principal,
-        )
-        self.gate.pass_out(_release(lease, checked, outcome), output, now)
-        return output
+        output = output_row(lease, verified.step, output_id, file, made, now, expiry_s)
+        if leaving(lease) == "step" and verified.step.protection is None:
+            self.work.save_output(output)
+            return output
+        return self.gate.pass_out(passage_of(lease, verified, output), now)
 
-    def _done(self, lease: Lease, output: OutputRow, elapsed_ms: int, received: list[Received]) -> Done:
-        columns = [PlanColumn.model_validate(column) for column in json.loads(output.columns)]
+    def _done(self, lease: Lease, step: Step, output: OutputRow, elapsed_ms: int, received: list[Received]) -> Done:
+        rows = told_rows(step, output.rows, exactly=lease.is_result)
         return Done(
             output=output.id,
-            rows=output.rows,
+            rows=rows,
             bytes=output.bytes,
             digest=output.digest,
-            columns=columns,
-            offers=self._offers(lease, output, columns),
+            columns=step.columns,
+            offers=self._offers(lease, step, output, rows),
             scanned_bytes=output.scanned_bytes,
             elapsed_ms=elapsed_ms,
             received=received,
         )
 
-    def _offers(self, lease: Lease, output: OutputRow, columns: list[PlanColumn]) -> list[Offer]:
+    def _offers(self, lease: Lease, step: Step, output: OutputRow, rows: int) -> list[Offer]:
         return [
             Offer(
                 output=output.id,
@@ -178,10 +189,10 @@ class StepRunner:
                     ),
                     self.keys.seal,
                 ),
-                rows=output.rows,
+                rows=rows,
                 bytes=output.bytes,
                 digest=output.digest,
-                columns=columns,
+                columns=step.columns,
             )
             for consumer in lease.consumers
         ]
@@ -194,27 +205,3 @@ def _since_ms(started_s: float) -> int:
 def _received(lease: Lease, running: Running) -> list[Received]:
     rows = {offer.step: offer.rows for offer in lease.inputs}
     return [Received(step=step, rows=rows[step], bytes=arrival.bytes) for step, arrival in running.arrivals.items()]
-
-
-def _release(lease: Lease, checked: CheckedStep, outcome: TaskDone) -> Release:
-    sources = [
-        Source(item.lake, item.dataset, item.snapshot, tuple(column.name for column in item.columns))
-        for item in checked.step.inputs
-        if isinstance(item, DatasetInput)
-    ]
-    receivers = [lease.principal] if lease.is_result else [consumer.site for consumer in lease.consumers]
-    return Release(
-        tenant=lease.tenant,
-        principal=lease.principal,
-        purpose=lease.purpose,
-        job=lease.job,
-        step=lease.step,
-        kind="result" if lease.is_result else "transfer",
-        receivers=tuple(receivers),
-        plan_digest=lease.plan_digest,
-        digest=outcome.digest,
-        rows=outcome.rows,
-        bytes=outcome.bytes,
-        columns=tuple(checked.step.columns),
-        sources=tuple(sources),
-    )

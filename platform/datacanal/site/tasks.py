@@ -13,6 +13,7 @@ from datacanal.site.checks import CheckedStep
 from datacanal.site.engine.specification import (
     ArrowSource,
     CountSource,
+    Leaving,
     ParquetFile,
     ParquetSource,
     Task,
@@ -69,11 +70,20 @@ def verified_task(
         relation=step.relation,
         protection=step.protection,
         guard=str(guard_file(output)) if step.protection is not None else None,
+        leaves_as=leaving(lease),
+        site=step.site,
         # A result goes to its submitter as the public format says; only what another site reads is sealed.
         metadata={} if lease.is_result else sealed(lease, step, keys),
         output=str(output),
         max_output_bytes=room_bytes,
     )
+
+
+def leaving(lease: Lease) -> Leaving:
+    """Where the step's output goes. The lease's consumers were checked against the plan."""
+    if lease.is_result:
+        return "result"
+    return "transfer" if lease.consumers else "step"
 
 
 def guard_file(output: Path) -> Path:

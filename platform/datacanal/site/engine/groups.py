@@ -71,5 +71,5 @@ def _write_guard(reader: Any, path: Path, pairs_at_most: int) -> None:
         for batch in reader:
             pairs += batch.num_rows
             if pairs > pairs_at_most:
-                raise TooManyGroups(found=f"more than {pairs_at_most}", limit=pairs_at_most)
+                raise TooManyGroups(found="more pairs of group and individual", limit=pairs_at_most)
             stream.write_batch(batch)

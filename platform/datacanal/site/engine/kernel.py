@@ -13,6 +13,7 @@ from datacanal.site.engine.diagnosis import diagnosed
 from datacanal.site.engine.failures import failure_of, words_of
 from datacanal.site.engine.groups import run_groups
 from datacanal.site.engine.inputs import Inputs
+from datacanal.site.engine.labelling import check_labels
 from datacanal.site.engine.output import OutputFile
 from datacanal.site.engine.profile import scanned_bytes
 from datacanal.site.engine.specification import Task, TaskDone, TaskFailed
@@ -73,6 +74,7 @@ class Kernel:
     def _run_on(self, connection: DuckDBPyConnection, task: Task, started: float) -> TaskDone:
         if task.gated:
             check_gate(connection, task)
+            check_labels(connection, task)
         with (
             Inputs(connection, self._settings.readable) as inputs,
             OutputFile(Path(task.output), task.max_output_bytes) as output,

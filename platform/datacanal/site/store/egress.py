@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from datacanal.domain.errors import BudgetExceeded, DatacanalError, QueryBudgetExceeded
+from datacanal.protocol.labels import Label
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.policy import Allowance
 from datacanal.site.record.book import RecordBook
@@ -18,12 +19,12 @@ from datacanal.site.store.models import BudgetUseRow, OutputRow
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset of this site that flowed into a release."""
+    """A dataset of this site that flowed into a release, and the digest of the policy that it did under."""
 
     lake: str
     dataset: str
     snapshot: str
-    columns: tuple[str, ...]
+    policy: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,15 @@ class EgressBook:
         self._engine = engine
         self._record = record
 
-    def release(self, release: Release, permission: Permission, output: OutputRow | None, now_ms: int) -> Recorded:
-        """Record and charge the release and keep its output, all or nothing.
+    def release(
+        self,
+        release: Release,
+        permission: Permission,
+        output: OutputRow | None,
+        now_ms: int,
+        also: Callable[[Session], None] | None = None,
+    ) -> Recorded:
+        """Record and charge the release, keep its output and do what has to be done with it, all or nothing.
 
         Raises `BudgetExceeded` or `QueryBudgetExceeded`; nothing is charged then.
         """
@@ -103,6 +111,8 @@ class EgressBook:
                     _take_query(session, release, query)
             if output is not None:
                 session.merge(output)
+            if also is not None:
+                also(session)
             return known or self._record.append(session, entry)
 
     def refuse(self, release: Release, policies: Mapping[str, str], error: DatacanalError, now_ms: int) -> Recorded:
@@ -131,9 +141,13 @@ def entry_of(release: Release, policies: Mapping[str, str], now_ms: int, decisio
         bytes=release.bytes,
         digest=release.digest,
         withheld_groups=release.withheld_groups,
-        governed=release.governed,
+        governed=release.governed or any(_is_governed(column.label) for column in release.columns),
         reason=reason,
     )
+
+
+def _is_governed(label: Label) -> bool:
+    return label.policy_class != "public" or bool(label.origins)
 
 
 def _take(session: Session, release: Release, charge: Charge) -> None:

@@ -31,6 +31,11 @@ class WorkStore:
         """What the attempts of a job came to and said."""
         return self._all(select(AttemptRow).where(AttemptRow.job == job).order_by(AttemptRow.finished_ms))
 
+    def save_output(self, output: OutputRow) -> None:
+        """Keep what is used at its own site only; what leaves is kept by the egress book."""
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            session.merge(output)
+
     def output(self, output_id: str) -> OutputRow | None:
         """The output of that id."""
         with Session(self._engine, expire_on_commit=False) as session, session.begin():

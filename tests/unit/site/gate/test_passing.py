@@ -2,71 +2,15 @@
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.unit.site.gate.house import AMOUNT, NOON, RELEASE, House, labelled, policy
 
-from datacanal.domain.errors import BudgetExceeded, StepRefused
+from datacanal.domain.errors import BudgetExceeded, PolicyChanged, PolicyRefused
 from datacanal.protocol.plan import PlanColumn
-from datacanal.site.gate import EgressGate
-from datacanal.site.policy import Policy
 from datacanal.site.store.egress import Release, Source
-from datacanal.site.store.models import OutputRow
-from datacanal.testing.site_books import open_books
-
-NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
-RELEASE = Release(
-    tenant="local",
-    principal="ana",
-    purpose="fraud",
-    job="job_1",
-    step="s1",
-    kind="transfer",
-    receivers=("west",),
-    plan_digest="plan",
-    digest="d1",
-    rows=10,
-    bytes=1000,
-    columns=(PlanColumn(name="a", type="INTEGER"),),
-    sources=(Source("t", "payments", "snp_1", ("a", "b")),),
-)
-
-
-def policy(**content: object) -> Policy:
-    return Policy.model_validate({"default_class": "public", **content})
-
-
-def output(release: Release) -> OutputRow:
-    return OutputRow(
-        id=f"out_{release.job}_{release.step}_{release.digest}",
-        job=release.job,
-        step=release.step,
-        plan_digest=release.plan_digest,
-        path="x",
-        rows=release.rows,
-        bytes=release.bytes,
-        digest=release.digest,
-        scanned_bytes=0,
-        is_result=False,
-        columns="[]",
-        expires_ms=0,
-        tenant=release.tenant,
-        principal=release.principal,
-    )
-
-
-class House:
-    """A gate with its store."""
-
-    def __init__(self, folder: Path, **policies: Policy) -> None:
-        books = open_books(folder)
-        self.record = books.record
-        self.work = books.work
-        self.gate = EgressGate("core", policies, books.egress)
-
-    def out(self, release: Release, at: datetime = NOON) -> None:
-        self.gate.pass_out(release, output(release), at)
 
 
 def test_a_release_is_recorded_with_who_why_what_and_under_which_policy(tmp_path: Path) -> None:
@@ -101,7 +45,7 @@ def test_three_attempts_with_the_same_content_charge_once(tmp_path: Path) -> Non
         (
             "dataset_day",
             replace(RELEASE, job="job_2", principal="bob"),
-            replace(RELEASE, job="job_2", sources=(Source("t", "loans", "snp_2", ()),)),
+            replace(RELEASE, job="job_2", sources=(Source("t", "loans", "snp_2", "p"),)),
         ),
     ],
 )
@@ -150,7 +94,7 @@ def test_a_dataset_s_own_daily_budget_replaces_the_lake_s(tmp_path: Path) -> Non
 
 def test_every_lake_and_dataset_that_flowed_in_is_charged(tmp_path: Path) -> None:
     house = House(tmp_path, t=policy(), u=policy(budgets={"dataset_day": {"rows": 10}}))
-    both = replace(RELEASE, sources=(*RELEASE.sources, Source("u", "people", "snp_3", ()), RELEASE.sources[0]))
+    both = replace(RELEASE, sources=(*RELEASE.sources, Source("u", "people", "snp_3", "q"), RELEASE.sources[0]))
     house.out(both)
     with pytest.raises(BudgetExceeded) as caught:
         house.out(replace(both, job="job_2"))
@@ -163,19 +107,65 @@ def test_what_comes_from_no_lake_is_recorded_without_charge(tmp_path: Path) -> N
     assert house.record.entries()[0].entry.policies == {}
 
 
-def test_a_column_that_is_not_public_keeps_the_table_in(tmp_path: Path) -> None:
-    rules = policy(datasets={"payments": {"columns": {"B": {"class": "secret"}}}})
-    house = House(tmp_path, t=rules)
-    with pytest.raises(StepRefused, match=r"'b' of t\.payments is secret"):
+OPEN, CLOSED = AMOUNT.model_copy(update={"released": True}), AMOUNT
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        ("result", labelled("a")),
+        ("result", labelled("a", policy_class="masked")),
+        ("result", labelled("a", OPEN)),
+        ("transfer", labelled("a", policy_class="join_key")),
+        ("step", labelled("a", CLOSED, policy_class="aggregate")),
+    ],
+)
+def test_what_the_labels_let_out_leaves(kind: str, column: PlanColumn, tmp_path: Path) -> None:
+    House(tmp_path, t=policy()).out(release_of(kind, column))
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        ("result", labelled("a", policy_class="join_key")),
+        ("result", labelled("a", CLOSED, policy_class="aggregate")),
+        ("result", labelled("a", CLOSED)),
+        ("transfer", labelled("a", policy_class="secret")),
+        ("transfer", labelled("a", OPEN, CLOSED, policy_class="aggregate")),
+    ],
+)
+def test_what_the_labels_keep_in_stays_and_is_recorded(kind: str, column: PlanColumn, tmp_path: Path) -> None:
+    house = House(tmp_path, t=policy())
+    with pytest.raises(PolicyRefused):
+        house.out(release_of(kind, column))
+    [refused] = [found.entry for found in house.record.entries()]
+    assert (refused.decision, refused.policies) == ("refused", {"t": "p"})
+    assert "policy_refused" in refused.reason
+    assert house.work.output("out_job_1_s1_d1") is None
+
+
+def release_of(kind: str, column: PlanColumn) -> Release:
+    return replace(RELEASE, kind=kind, columns=(labelled("b"), column))  # type: ignore[arg-type]  # a word of ours
+
+
+def test_what_stays_at_its_site_is_not_charged(tmp_path: Path) -> None:
+    house = House(tmp_path, t=policy(budgets={"job": {"rows": 0}}))
+    house.out(replace(RELEASE, kind="step"))
+    with pytest.raises(BudgetExceeded):
         house.out(RELEASE)
-    (record,) = house.record.entries()
-    assert record.entry.decision == "refused"
+
+
+def test_a_policy_that_does_not_hold_for_the_job_keeps_the_table_in(tmp_path: Path) -> None:
+    house = House(tmp_path, u=policy())
+    with pytest.raises(PolicyChanged):
+        house.out(RELEASE)
+    assert [found.entry.decision for found in house.record.entries()] == ["refused"]
 
 
 def test_many_releases_at_once_never_overshoot_a_budget(tmp_path: Path) -> None:
     house = House(tmp_path, t=policy(budgets={"user_day": {"rows": 55}}))
     refused: list[str] = []
-    start = threading.Barrier(8)
+    start = threading.Barrier(32)
 
     def release(number: int) -> None:
         start.wait()
@@ -184,11 +174,11 @@ def test_many_releases_at_once_never_overshoot_a_budget(tmp_path: Path) -> None:
         except BudgetExceeded:
             refused.append(str(number))
 
-    threads = [threading.Thread(target=release, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=release, args=(number,)) for number in range(32)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(refused) == 3
+    assert len(refused) == 27
     released = [record.entry for record in house.record.entries() if record.entry.decision == "released"]
     assert sum(record.rows for record in released) == 50
