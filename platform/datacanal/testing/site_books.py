@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine
 
@@ -34,7 +36,18 @@ def open_books(home: Path, site: str = "core") -> SiteBooks:
     """The books in the home of a site, as its agent opens them."""
     places = Places(home)
     places.ensure()
+    if not places.database.exists():
+        places.database.write_bytes(_empty_store())
     engine = open_database(places.database)
     keys = load_keys(home, os.urandom)
     record = open_record(engine, site, keys, home)
     return SiteBooks(engine, keys, record, EgressBook(engine, record), WorkStore(engine))
+
+
+@cache
+def _empty_store() -> bytes:
+    """A migrated database: made once, as migrations take longer than most tests."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "site.db"
+        open_database(file).dispose()
+        return file.read_bytes()
