@@ -135,6 +135,13 @@ class LimitsSection(Section):
     scan_bytes_per_job: Size | None = Field(default=None, description="absent: no limit")
 
 
+class PlanningSection(Section):
+    """Which rules of the planner are in force. Answers are the same without them; more bytes move."""
+
+    subtrees: bool = Field(default=True, description="parts whose datasets are at one site run there whole")
+    join_groups: bool = Field(default=True, description="rows that find no partner at their own site do not travel")
+
+
 class Configuration(Section):
     """The whole file, with paths made absolute."""
 
@@ -143,6 +150,7 @@ class Configuration(Section):
     gateway: GatewaySection | None = None
     sites: list[SiteSection] = Field(default_factory=list)
     limits: LimitsSection = LimitsSection()
+    planning: PlanningSection = PlanningSection()
     file: Path = Field(exclude=True)
 
     def site(self, name: str) -> SiteSection:

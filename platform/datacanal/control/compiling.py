@@ -10,6 +10,7 @@ from datacanal.planning.binding import Binder
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.explain import explain_text
+from datacanal.planning.rules import Rules
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.problem import Problem
 
@@ -17,15 +18,17 @@ from datacanal.protocol.problem import Problem
 class StatementCompiler:
     """Compiles with a binder; any number of threads may use it at once."""
 
-    def __init__(self, binder: Binder) -> None:
+    def __init__(self, binder: Binder, rules: Rules | None = None) -> None:
         self._binder = binder
+        self._rules = rules or Rules()
 
     def compile(self, question: Question, known: Known, connected: frozenset[str]) -> Plan:
         """See `Compiler.compile`. Raises `ServiceBusy` while no binder process can be had."""
         datasets = tuple(_catalogued(item) for item in known.datasets)
         catalogue = Catalogue(datasets, connected & frozenset(known.sites))
+        now = question.now.isoformat()
         try:
-            return compile_statement(question.sql, question.params, catalogue, self._binder, question.now.isoformat())
+            return compile_statement(question.sql, question.params, catalogue, self._binder, now, self._rules)
         except BinderLost:
             raise ServiceBusy(reason="the planner is being restarted") from None
 

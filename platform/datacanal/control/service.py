@@ -23,6 +23,7 @@ from datacanal.control.planner import Compiler
 from datacanal.control.store.opening import open_store
 from datacanal.control.tokens import TENANT
 from datacanal.homes import only_one
+from datacanal.planning.rules import Rules
 from datacanal.serving.handlers import failure_fields
 from datacanal.serving.runner import HttpServer, address_of, bind, stop_asked
 
@@ -50,7 +51,8 @@ async def _serve(configuration: Configuration, binders: BinderPool) -> None:
     clock = SystemClock()
     engine = open_store(configuration.home, clock)
     await warming
-    async with running_plane(configuration, engine, clock, StatementCompiler(binders)) as plane:
+    rules = Rules(subtrees=configuration.planning.subtrees, join_groups=configuration.planning.join_groups)
+    async with running_plane(configuration, engine, clock, StatementCompiler(binders, rules)) as plane:
         server = HttpServer(build_app(plane), listening)
         await server.start()
         _log.info("control_ready", address=address_of(listening))
