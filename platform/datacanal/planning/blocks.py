@@ -66,6 +66,22 @@ def with_definitions(node: Node, definitions: list[Definition]) -> Node:
     return {**node, "cte_map": {"map": [*entries, *own]}}
 
 
+def prune(node: Node) -> bool:
+    """Drop, in place, WITH entries of the statement that nothing names; say whether there were any."""
+    dropped = False
+    for block in list(blocks(node)):
+        entries = (block.node.get("cte_map") or {}).get("map") or []
+        needed = borrowed({**block.node, "cte_map": {"map": []}}) if entries else set()
+        kept: list[Node] = []
+        for entry in reversed(entries):
+            if str(entry["key"]).lower() in needed:
+                kept.insert(0, entry)
+                needed |= borrowed(entry["value"]["query_node"])
+        if len(kept) < len(entries):
+            block.node["cte_map"], dropped = {"map": kept}, True
+    return dropped
+
+
 def _references(node: Node) -> list[TableReference]:
     return list(table_references(tree_of(node)))
 

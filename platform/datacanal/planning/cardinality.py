@@ -30,6 +30,13 @@ def piece_estimate(piece: Piece, rows: Mapping[str, int]) -> Estimate:
     return Estimate(rows=found, bytes=STREAM_OVERHEAD_BYTES + round(found * width))
 
 
+def group_estimate(piece: Piece, rows: Mapping[str, int], keys: Sequence[str], columns: int) -> Estimate:
+    """The groups of the piece by columns of those names, `columns` wide in all."""
+    most = piece_estimate(piece, rows).rows
+    found = min(most, math.prod(_distinct(piece, key) for key in keys))
+    return Estimate(rows=found, bytes=STREAM_OVERHEAD_BYTES + found * columns * _BYTES_PER_VALUE)
+
+
 def column_statistics(piece: Piece, estimate: Estimate) -> list[ColumnStatistics]:
     """What is guessed of each column of its output."""
     return [

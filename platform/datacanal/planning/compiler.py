@@ -7,18 +7,21 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from datacanal.domain.errors import SqlTooDeep
+from datacanal.domain.errors import PolicyRefused, SqlTooDeep
 from datacanal.planning.assembly import Assembly
 from datacanal.planning.binding import Binder
 from datacanal.planning.catalogue import Catalogue
+from datacanal.planning.decisions import decisions
 from datacanal.planning.functions import functions_digest
 from datacanal.planning.gate import check_text, check_tree
-from datacanal.planning.labelling import check_result, input_tables, labelled, traced
+from datacanal.planning.labelling import catalogued_tables, check_result, input_tables, labelled, traced
 from datacanal.planning.layout import Layout, Surveyor
+from datacanal.planning.lineage import output_labels
 from datacanal.planning.names import resolve
 from datacanal.planning.parameters import check_parameters
 from datacanal.planning.pieces import Desk, Piece
 from datacanal.planning.rules import Rules
+from datacanal.planning.separation import Separator
 from datacanal.planning.text import MAX_DEPTH
 from datacanal.planning.titles import keep_titles, retitle
 from datacanal.protocol.plan import Plan, Step, StepInput
@@ -67,8 +70,12 @@ def bind_statement(sql: str, params: Mapping[str, JsonValue], catalogue: Catalog
 def _planned(statement: Piece, catalogue: Catalogue, binder: Binder, rules: Rules) -> Plan:
     desk = Desk(binder, statement.params, statement.prefix, statement.now, statement.occurrences)
     surveyor, assembly = Surveyor(desk, catalogue, rules), Assembly()
-    layout = surveyor.lay_out(statement)
-    query = _query_step(layout, assembly.deliver(layout), assembly)
+    separator = Separator(desk, surveyor, assembly)
+    try:
+        layout = surveyor.lay_out(_allowed(statement, separator))
+        query = _query_step(layout, assembly.deliver(layout), assembly)
+    except PolicyRefused as refused:
+        raise separator.refusal(refused) from None
     return Plan(
         kernel=binder.kernel,
         functions=functions_digest(),
@@ -79,7 +86,19 @@ def _planned(statement: Piece, catalogue: Catalogue, binder: Binder, rules: Rule
         result_step=query.id,
         columns=query.columns,
         meeting=layout.meeting.model_copy(update={"bytes": assembly.moved_bytes}),
+        policy=[*separator.decisions, *decisions(assembly.steps, query)],
     )
+
+
+def _allowed(statement: Piece, separator: Separator) -> Piece:
+    """The statement as it may run: with its protected aggregates in steps of their own. Raises `PolicyRefused`."""
+    relation = traced(statement.binding, catalogued_tables(statement.occurrences))
+    if all(label.is_free for label in output_labels(relation)):
+        return statement
+    found = separator.separate(statement)
+    relation = traced(found.binding, catalogued_tables(found.occurrences))
+    check_result(labelled(found.binding, relation), relation)
+    return found
 
 
 def _query_step(layout: Layout, inputs: list[StepInput], assembly: Assembly) -> Step:

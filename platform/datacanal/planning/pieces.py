@@ -24,6 +24,7 @@ from datacanal.protocol.plan import Estimate, PlanColumn, Protection
 
 Node = dict[str, Any]
 Kind = Literal["subtree", "aggregate", "query"]
+_OCCURRENCE_PATH = 3
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Desk:
 
     def used(self, *trees: Tree) -> list[Occurrence]:
         """The occurrences that the trees name, in the order of their numbers."""
-        named = {reference.path[0] for tree in trees for reference in table_references(tree)}
+        paths = [reference.path for tree in trees for reference in table_references(tree)]
+        named = {path[0] for path in paths if len(path) == _OCCURRENCE_PATH}
         return [occurrence for name, occurrence in self._occurrences.items() if name in named]
 
     def write(self, tree: Tree) -> str:

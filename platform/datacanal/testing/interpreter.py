@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,10 +11,14 @@ import pyarrow as pa
 
 from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.planning.gate import check_tree
+from datacanal.planning.grouping import guard, numbered_groups, output
 from datacanal.planning.instant import instant_statements
 from datacanal.planning.names import check_inputs
 from datacanal.planning.quoting import identifier, literal
-from datacanal.protocol.plan import DatasetInput, Plan, PlanColumn, Step, StepInput
+from datacanal.protocol.plan import DatasetInput, Plan, PlanColumn, Protection, Step, StepInput
+
+Gate: TypeAlias = Callable[[Step, pa.Table, pa.Table], pa.Table]
+"""What leaves an aggregate step of its groups and their guard (see `planning.grouping`)."""
 
 Source: TypeAlias = pa.Table | Path | str | duckdb.DuckDBPyRelation
 """What stands for a dataset: an Arrow table, a relation, or the path or glob of Parquet files."""
@@ -24,9 +28,18 @@ _SETTINGS = ("SET TimeZone = 'UTC'", "SET arrow_lossless_conversion = true", "SE
 
 
 class Interpreter:
-    """Lakes by name, in each its datasets by name. For one thread; keep it, opening it costs more than a small plan."""
+    """Lakes by name, in each its datasets by name. For one thread; keep it, opening it costs more than a small plan.
 
-    def __init__(self, lakes: Mapping[str, Mapping[str, Source]], binder: DuckDBBinder | None = None) -> None:
+    Without a `gate` every group of an aggregate step leaves it.
+    """
+
+    def __init__(
+        self,
+        lakes: Mapping[str, Mapping[str, Source]],
+        binder: DuckDBBinder | None = None,
+        gate: Gate | None = None,
+    ) -> None:
+        self._gate = gate
         self._binder = binder or DuckDBBinder()
         self._own_binder = None if binder else self._binder
         self._connection = duckdb.connect(config={"threads": 1})
@@ -70,12 +83,28 @@ class Interpreter:
                 attached.append(each)
                 self._attach(each, outputs)
             relation = self._connection.sql(step.sql, params=step.params or None)
-            found = [(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)]
-            return _as_planned(relation.to_arrow_table(), found, step)
+            if step.protection is None:
+                return _as_planned(relation, step.columns, step)
+            return self._grouped(relation, step, step.protection)
         finally:
             for each in attached:
                 self._connection.execute(f"DETACH DATABASE IF EXISTS {each.occurrence}")
                 self._connection.unregister(each.occurrence)
+
+    def _grouped(self, relation: duckdb.DuckDBPyRelation, step: Step, protection: Protection) -> pa.Table:
+        rows, groups = "temp.main.interpreted_rows", "temp.main.interpreted_groups"
+        try:
+            self._connection.register("interpreted", _as_planned(relation, step.relation, step))
+            listed = ", ".join(f"CAST({identifier(c.name)} AS {c.type}) AS {identifier(c.name)}" for c in step.relation)
+            self._connection.execute(f"CREATE TEMP TABLE interpreted_rows AS SELECT {listed} FROM interpreted")
+            self._connection.execute(f"CREATE TEMP TABLE interpreted_groups AS {numbered_groups(protection, rows)}")
+            found = _as_planned(self._connection.sql(output(protection, groups)), step.columns, step)
+            if self._gate is None:
+                return found
+            return self._gate(step, found, self._connection.sql(guard(protection, rows, groups)).to_arrow_table())
+        finally:
+            self._connection.execute("DROP TABLE IF EXISTS interpreted_rows; DROP TABLE IF EXISTS interpreted_groups")
+            self._connection.unregister("interpreted")
 
     def _attach(self, given: StepInput, outputs: Mapping[str, pa.Table]) -> None:
         schema = f"{given.occurrence}.{identifier(given.lake)}"
@@ -119,9 +148,10 @@ def _nulls(columns: list[PlanColumn]) -> str:
     return "SELECT " + ", ".join(f"CAST(NULL AS {column.type}) AS {identifier(column.name)}" for column in columns)
 
 
-def _as_planned(table: pa.Table, found: list[tuple[str, str]], step: Step) -> pa.Table:
+def _as_planned(relation: duckdb.DuckDBPyRelation, columns: list[PlanColumn], step: Step) -> pa.Table:
     """The table, if its names and types are those that the plan promised."""
-    planned = [(column.name, column.type) for column in step.columns]
+    found = [(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)]
+    planned = [(column.name, column.type) for column in columns]
     if found != planned:
         raise AssertionError(f"step {step.id} gives {found}, planned were {planned}")
-    return table
+    return relation.to_arrow_table()

@@ -1,0 +1,263 @@
+"""Protected aggregates become steps of their own: SELECT blocks that aggregate governed columns are cut out.
+
+Only planning: the gate and every site judge what runs by its lineage. So a block that is not understood is left as it
+is, and the statement is refused for what it would show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from datacanal.domain.errors import PolicyRefused, StatementError
+from datacanal.planning.aggregate_blocks import AggregateBlock, Obstacle
+from datacanal.planning.assembly import Assembly
+from datacanal.planning.binding import NamedType
+from datacanal.planning.blocks import Block, blocks, definitions_for, prune, with_definitions
+from datacanal.planning.cardinality import group_estimate
+from datacanal.planning.catalogue import CataloguedDataset
+from datacanal.planning.expressions import aggregate_calls, is_column, is_repeatable, named_column, parts
+from datacanal.planning.from_clause import FromColumn, UnnamedItem, from_columns, item_names, star_trees
+from datacanal.planning.grouping import numbered_groups
+from datacanal.planning.labelling import catalogued_tables, input_tables, labelled, traced
+from datacanal.planning.layout import Layout, Surveyor
+from datacanal.planning.lineage import Relation, protected_labels
+from datacanal.planning.pieces import Desk, Node, Piece, column_node, output_dataset, root_of, tree_of
+from datacanal.protocol.catalogue import ColumnStatistics
+from datacanal.protocol.labels import Label, Origin
+from datacanal.protocol.plan import Entity, Measure, PlanColumn, Protection, Step
+
+_GOVERNED = "aggregate"
+_OF_GOVERNED = frozenset({"count", "sum", "avg"})
+_NUMBER = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\s?\d+\)")
+_BARE = "Aggregate the bare column: count, sum or avg of it, and compute with the result, as in sum(a) / count(*)."
+_PLAIN = "Write it as one SELECT of count, sum or avg, FROM, WHERE and GROUP BY, that uses nothing from around it."
+
+
+@dataclass
+class Separator:
+    """Cuts the protected aggregates out of one statement; their steps go to the assembly.
+
+    `decisions` say in words what was cut out, `obstacles` what could not be.
+    """
+
+    desk: Desk
+    surveyor: Surveyor
+    assembly: Assembly
+    decisions: list[str] = field(default_factory=list)
+    obstacles: list[Obstacle | PolicyRefused] = field(default_factory=list)
+
+    def separate(self, statement: Piece) -> Piece:
+        """The statement over the steps of its aggregates. Raises `NoLegalPlan` where no site may make one of them."""
+        found = statement
+        for block in list(blocks(root_of(statement.tree))):
+            if self._concerns(block):
+                found = self._attempt(block, found)
+        if found is not statement and prune(root_of(found.tree)):
+            found = self.desk.piece(found.id, found.kind, found.tree)
+        return found
+
+    def refusal(self, refused: PolicyRefused) -> PolicyRefused:
+        """The refusal of the statement, in the words of what kept its block from being cut out."""
+        column = str(refused.data["column"])
+        for obstacle in self.obstacles:
+            if isinstance(obstacle, PolicyRefused):
+                return obstacle
+            if obstacle.mentions is None or column.rpartition(".")[2].lower() in obstacle.mentions:
+                return PolicyRefused(column=column, rule=obstacle.rule, hint=obstacle.hint)
+        return refused
+
+    def _concerns(self, block: Block) -> bool:
+        """Whether the block aggregates, and reads a dataset with governed columns."""
+        node = block.node
+        if node.get("type") != "SELECT_NODE" or not node.get("from_table"):
+            return False
+        outside = [node.get(part) for part in ("select_list", "having", "qualify", "modifiers")]
+        if not node.get("group_expressions") and next(aggregate_calls(outside), None) is None:
+            return False
+        read = self.desk.used(tree_of(with_definitions(node, definitions_for(node, block.around) or [])))
+        return any(column.label.policy_class == _GOVERNED for each in read for column in each.dataset.columns)
+
+    def _attempt(self, block: Block, statement: Piece) -> Piece:
+        """The statement without the block's aggregates, or as it was."""
+        before, steps, transfers = dict(block.node), len(self.assembly.steps), len(self.assembly.transfers)
+        try:
+            return self._cut_out(block, statement)
+        except (Obstacle, PolicyRefused) as obstacle:
+            self.obstacles.append(obstacle)
+        except StatementError:
+            self.obstacles.append(Obstacle("its aggregates cannot be told from the rest of the statement.", _PLAIN))
+        block.node.clear()
+        block.node.update(before)
+        del self.assembly.steps[steps:], self.assembly.transfers[transfers:]
+        return statement
+
+    def _cut_out(self, block: Block, statement: Piece) -> Piece:
+        alone, own = _standing_alone(block), block.node.get("cte_map") or {"map": []}
+        titles, columns = self._surveyed(alone)
+        taken = AggregateBlock(alone, _known(columns))
+        origins, entities = _governed(taken, columns)
+        if not origins:
+            return statement
+        dataset = self._made(taken, entities)
+        rest = taken.rest(self.desk.occurrence(dataset), titles)
+        block.node.clear()
+        block.node.update({**rest, "cte_map": own})
+        found = self.desk.piece(statement.id, statement.kind, statement.tree)
+        if found.binding.columns != statement.binding.columns:
+            raise Obstacle("its aggregates cannot be told from the rest of the statement.", _PLAIN)
+        self.decisions.append(_decision(origins, dataset))
+        return found
+
+    def _surveyed(self, alone: Node) -> tuple[list[str], list[FromColumn]]:
+        """The titles of the block's columns, and the columns of its FROM clause."""
+        try:
+            names = list(item_names(alone["from_table"]))
+        except UnnamedItem:
+            raise Obstacle("every part of FROM has a name.", "Give each subquery in FROM an alias.") from None
+        trees = [tree_of(alone), *star_trees(alone, names)]
+        bindings = self.desk.ask([(self.desk.write(tree), tree) for tree in trees])
+        titles = [column.name for column in bindings[0].columns]
+        return titles, from_columns(names, bindings[1:], trees[1:], self.desk)
+
+    def _made(self, taken: AggregateBlock, entities: Sequence[FromColumn]) -> CataloguedDataset:
+        """The step that makes the groups, and what it gives."""
+        protection = _protection(taken, entities)
+        piece, gives = self._relation(taken, entities, protection)
+        tables = catalogued_tables(piece.occurrences)
+        _protected(piece, traced(piece.binding, tables), protection)
+        layout = self.surveyor.lay_out(piece)
+        inputs = self.assembly.deliver(layout)
+        relation = traced(layout.piece.binding, input_tables(inputs))
+        labels = _protected(layout.piece, relation, protection)
+        columns = [
+            PlanColumn(name=each.name, type=each.type, label=label) for each, label in zip(gives, labels, strict=True)
+        ]
+        keys = [str(each["column_names"][-1]) if is_column(each) else "" for each in taken.groups]
+        estimate = group_estimate(piece, _rows(layout), keys, len(columns))
+        self.assembly.steps.append(
+            Step(
+                id=piece.id,
+                site=layout.site,
+                kind="aggregate",
+                sql=layout.piece.sql,
+                params=dict(layout.piece.params),
+                inputs=inputs,
+                columns=columns,
+                relation=labelled(layout.piece.binding, relation),
+                protection=protection,
+                estimate=estimate.model_copy(update={"scanned_bytes": self.assembly.estimate(layout).scanned_bytes}),
+            )
+        )
+        statistics = [ColumnStatistics(compressed_bytes=max(estimate.bytes // len(columns), 1)) for _ in columns]
+        return output_dataset(piece.id, layout.site, columns, estimate, statistics)
+
+    def _relation(
+        self, taken: AggregateBlock, entities: Sequence[FromColumn], protection: Protection
+    ) -> tuple[Piece, list[NamedType]]:
+        """The relation as a piece, and the columns of its groups."""
+        tree = tree_of(taken.relation([column_node(each.item, each.name) for each in entities]))
+        sql = self.desk.write(tree)
+        grouped = numbered_groups(protection, f"({sql}) AS relation")
+        binding, groups = self.desk.ask([(sql, tree), (grouped, tree)])
+        piece = self.desk.bound(self.desk.new_id("groups"), "aggregate", (sql, tree), binding, protection)
+        _check_numbers(protection, binding.columns)
+        return piece, groups.columns[1:]
+
+
+def _standing_alone(block: Block) -> Node:
+    """The block with the WITH entries that it needs. They are worked out again, so they must give the same."""
+    definitions = definitions_for(block.node, block.around)
+    if definitions is None:
+        raise Obstacle("two WITH entries that its SELECT needs have one name.", "Give them different names.")
+    if not all(is_repeatable(value["query_node"]) for _, value in definitions):
+        rule = "what is aggregated gives the same rows each time; a WITH entry with LIMIT, windows or samples may not."
+        raise Obstacle(rule, "Write the WITH entry as a subquery in FROM.")
+    return with_definitions(block.node, definitions)
+
+
+def _known(columns: Sequence[FromColumn]) -> dict[str, frozenset[str]]:
+    items: dict[str, set[str]] = {}
+    for column in columns:
+        items.setdefault(column.item.lower(), set()).add(column.name.lower())
+    return {item: frozenset(names) for item, names in items.items()}
+
+
+def _governed(taken: AggregateBlock, columns: Sequence[FromColumn]) -> tuple[list[Origin], list[FromColumn]]:
+    """The governed columns that are aggregated, and the columns of their individuals, each once."""
+    named = {(column.item.lower(), column.name.lower()): column for column in columns}
+    known = _known(columns)
+    origins: dict[str, Origin] = {}
+    entities: dict[tuple[object, ...], FromColumn] = {}
+    for call in taken.calls:
+        used = [named[found] for part in parts(call.column) if (found := named_column(part, known))]
+        for column in used:
+            if column.label.policy_class != _GOVERNED:
+                continue
+            if not is_column(call.column or {}) or column.base is None or column.origin is None:
+                raise Obstacle("it may only be aggregated as the bare column.", _BARE, call.column)
+            if call.function not in _OF_GOVERNED:
+                rule = f"it may only be seen as count, sum or avg, not as {call.function.replace('_', ' ')}."
+                raise Obstacle(rule, _BARE, call.column)
+            origins.setdefault(column.origin.column, column.origin)
+            entities.setdefault((column.base.occurrence, column.base.row), _entity(column, columns))
+    return list(origins.values()), list(entities.values())
+
+
+def _entity(measure: FromColumn, columns: Sequence[FromColumn]) -> FromColumn:
+    """The column with the individuals of the measure's rows."""
+    origin, own = measure.origin, measure.base
+    if origin is None or own is None:
+        raise AssertionError("only governed bare columns have individuals")
+    for column in columns:
+        base = column.base
+        is_beside = column.item == measure.item and base is not None and base.column == origin.entity
+        if is_beside and base is not None and (base.occurrence, base.row) == (own.occurrence, own.row):
+            return column
+    raise Obstacle(
+        f"its groups cannot be counted: {origin.entity} of {origin.lake}.{origin.dataset} is not read beside it.",
+        f"Select {origin.entity} in the same subquery as {origin.column}, as a bare column.",
+        column_node(measure.name),
+    )
+
+
+def _protection(taken: AggregateBlock, entities: Sequence[FromColumn]) -> Protection:
+    return Protection(
+        groups=[f"g{number}" for number in range(len(taken.groups))],
+        measures=[Measure(function=call.function, column=taken.measure_column(call)) for call in taken.calls],
+        entities=[
+            Entity(column=f"e{number}", lake=each.base.lake, dataset=each.base.dataset)
+            for number, each in enumerate(entities)
+            if each.base is not None
+        ],
+    )
+
+
+def _protected(piece: Piece, relation: Relation, protection: Protection) -> list[Label]:
+    return protected_labels(relation, protection, [column.name for column in piece.binding.columns])
+
+
+def _check_numbers(protection: Protection, columns: Sequence[NamedType]) -> None:
+    """Shares of a sum are counted for numbers only."""
+    kinds = {column.name: column.type for column in columns}
+    for measure in protection.measures:
+        if measure.function in ("sum", "avg") and not _NUMBER.fullmatch(kinds[str(measure.column)]):
+            raise Obstacle("only numbers are added up beside such columns.", "Leave that sum or avg out.")
+
+
+def _rows(layout: Layout) -> dict[str, int]:
+    sent = {parcel.proposal.occurrence.name: parcel.proposal.estimate.rows for parcel in layout.parcels}
+    return {each.name: sent.get(each.name, each.dataset.rows) for each in layout.piece.occurrences}
+
+
+def _decision(origins: Sequence[Origin], dataset: CataloguedDataset) -> str:
+    names = ", ".join(f"{origin.lake}.{origin.dataset}.{origin.column}" for origin in origins)
+    least = max(origin.min_group or 0 for origin in origins)
+    entities = " and ".join(dict.fromkeys(str(origin.entity) for origin in origins))
+    shares = [origin.max_share for origin in origins if origin.max_share is not None]
+    share = f", none of which makes more than {min(shares):.0%} of a sum" if shares else ""
+    return (
+        f"{names}: only groups of at least {least} different {entities}{share} leave step {dataset.name} at "
+        f"{dataset.site}; smaller ones are withheld."
+    )
