@@ -10,9 +10,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from datacanal.domain.errors import NotFound
 from datacanal.homes import write_secret
 
 _SEED_BYTES = 32
+_SIGNING = "signing.key"
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,8 +36,17 @@ class SiteKeys:
 
 def load_keys(home: Path, randomness: Callable[[int], bytes]) -> SiteKeys:
     """The keys of this home, made on first use."""
-    seed = _kept(home / "signing.key", randomness)
+    seed = _kept(home / _SIGNING, randomness)
     return SiteKeys(Ed25519PrivateKey.from_private_bytes(seed), _kept(home / "ticket.key", randomness))
+
+
+def public_key(home: Path) -> str:
+    """The public key (base64) of an agent's home, read without making one. Raises `NotFound`."""
+    try:
+        seed = (home / _SIGNING).read_bytes()
+    except FileNotFoundError:
+        raise NotFound(what="agent's key", name=str(home / _SIGNING)) from None
+    return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()).decode()
 
 
 def is_signed_by(public: str, text: str, signature: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from datacanal.protocol.labels import PolicyClass
@@ -69,6 +69,11 @@ class Recorded:
     entry: Entry
     previous: str
     hash: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON is written."""
+        return {"seq": self.seq, **asdict(self.entry), "previous": self.previous, "hash": self.hash}
 
 
 def classes_of(columns: Iterable[PlanColumn]) -> tuple[tuple[str, PolicyClass], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,9 +26,12 @@ class Wanted:
 
 @contextmanager
 def opened_store(file: Path) -> Iterator[sqlite3.Connection]:
-    """A site's store, for reading only: one state of it, whatever its agent writes meanwhile. Raises `NotFound`."""
-    if not file.is_file():
-        raise NotFound(what="site's store", name=str(file))
+    """A site's store, for reading only: one state of it, whatever its agent writes meanwhile.
+
+    Raises `NotFound`, and `sqlite3.DatabaseError` where it is damaged.
+    """
+    if not os.access(file, os.R_OK):
+        raise NotFound(what="site's store that this user may read", name=str(file))
     connection = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, isolation_level=None)
     try:
         connection.execute("BEGIN")

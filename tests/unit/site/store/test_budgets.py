@@ -143,7 +143,7 @@ def test_a_release_that_is_killed_is_whole_or_not_there_and_charged_once(tmp_pat
 
 
 def _kill_at_every_third_line(home: Path) -> list[dict[str, Any]]:
-    """One job for each third line of the code that writes a release: killed there, then tried again like any lost attempt."""
+    """A job per third line of the code that writes a release: killed there, then tried again as a lost attempt is."""
     books = open_books(home)
     books.close()  # no connection may be open when this process is copied; each child opens its own
     kills: list[dict[str, Any]] = []
