@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _PLAN = "SELECT json_serialize_plan($text::VARCHAR, skip_null := true, skip_empty := true, optimize := false)::VARCHAR"
 _PARSE = "SELECT json_serialize_sql($text::VARCHAR)::VARCHAR"
 _PRINT = "SELECT json_deserialize_sql($text::JSON)"
+_TEXT_OR_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:nan|inf(?:inity)?)', re.IGNORECASE)
 _LARGEST_PLAN = 16 * 2**20
 _INTEGERS = (("INTEGER", -(2**31), 2**31), ("BIGINT", -(2**63), 2**63), ("UBIGINT", 0, 2**64))
 
@@ -41,11 +43,19 @@ def bound_plan(connection: DuckDBPyConnection, sql: str, params: Mapping[str, Js
         answer = _ask(connection, _PLAN, text)
         if len(answer) > _LARGEST_PLAN:
             return None
-        found = json.loads(answer)
-    except (duckdb.Error, _NoLiteral, RecursionError):
+        found = _read(answer)
+    except (duckdb.Error, _NoLiteral, RecursionError, json.JSONDecodeError):
         return None
     plans = found.get("plans")
     return plans[0] if not found.get("error") and isinstance(plans, list) and len(plans) == 1 else None
+
+
+def _read(answer: str) -> Any:
+    """DuckDB writes doubles that are no number as NAN and INF, which JSON does not have."""
+    try:
+        return json.loads(answer)
+    except json.JSONDecodeError:
+        return json.loads(_TEXT_OR_NO_NUMBER.sub(lambda found: found[0] if found[0][0] == '"' else "null", answer))
 
 
 def _with_values(connection: DuckDBPyConnection, sql: str, params: Mapping[str, JsonValue]) -> str:

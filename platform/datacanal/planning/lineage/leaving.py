@@ -16,9 +16,13 @@ def check_leaving(
 
     `labels` and `names` are those of the columns that leave, `reasons` the relation's.
     """
-    for label, name in zip(labels, names, strict=True):
-        if not label.is_free and not (inside_transfer and label.policy_class == "join_key"):
-            raise refusal(label, name, reasons)
+    kept = [
+        (label, name)
+        for label, name in zip(labels, names, strict=True)
+        if not label.is_free and not (inside_transfer and label.policy_class == "join_key")
+    ]
+    if kept:
+        raise refusal(*max(kept, key=lambda each: STRICTNESS.index(each[0].policy_class)), reasons)
 
 
 def refusal(label: Label, name: str, reasons: Mapping[str, str]) -> PolicyRefused:

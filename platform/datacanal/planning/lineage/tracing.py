@@ -78,9 +78,7 @@ def _materialized(walk: Walk, node: Json) -> Flow:
 
 def _recursive(walk: Walk, node: Json) -> Flow:
     """WITH RECURSIVE: the second input is walked until what flows around no longer changes."""
-    _check_fields(
-        node, "table_index column_count union_all ctename internal_types ref_recurring key_targets payload_aggregates"
-    )
+    _check_fields(node, "table_index column_count union_all ctename internal_types ref_recurring")
     first, again = node["children"]
     flow = _seeded(walk, node, _operator(walk, first))
     while True:
@@ -108,13 +106,8 @@ def _grown(walk: Walk, node: Json, flow: Flow, more: Flow) -> Flow:
 
 
 def _compared(walk: Walk, node: Json, flow: Flow) -> Flow:
-    """Without ALL, and with keys, whole rows are compared; with keys any row may replace any value."""
-    if node.get("union_all"):
-        return flow
-    mask = walk.note(merged(flow.columns), "in a recursion")
-    if node.get("key_targets") or node.get("payload_aggregates"):
-        flow = flow.with_columns((replace(column, mask=mask) for column in flow.columns), node["table_index"])
-    return flow.shaped(mask)
+    """Without ALL, whole rows are compared."""
+    return flow if node.get("union_all") else flow.shaped(walk.note(merged(flow.columns), "in a recursion"))
 
 
 def _check_fields(node: Json, known: str) -> None:
