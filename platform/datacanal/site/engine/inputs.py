@@ -6,8 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from datacanal.domain.errors import EngineFailed
+from datacanal.planning.binding import NamedType
 from datacanal.planning.quoting import identifier
 from datacanal.site.engine.arrow_source import casts, check_width, open_stream
+from datacanal.site.engine.governed_source import governed_relation, needs_barrier
 from datacanal.site.engine.parquet_source import relation_of
 from datacanal.site.engine.snapshots import HeldFile, held_open
 from datacanal.site.engine.specification import ArrowSource, CountSource, ParquetSource, Task, TaskInput
@@ -37,10 +39,11 @@ class Inputs:
 
     def attach(self, task: Task) -> None:
         """Make every view. Raises `SnapshotChanged`, `DatasetUnreadable` or `EngineFailed`, or what DuckDB raises."""
+        barrier = needs_barrier(self._connection, task)
         if any(not isinstance(given.source, ParquetSource) for given in task.inputs):
             self._connection.execute(f"ATTACH ':memory:' AS {ROWS_CATALOG}")
         for given in task.inputs:
-            self._view(given, self._relation(given, streamed=not task.gated))
+            self._view(given, self._relation(given, streamed=not task.gated, barrier=barrier))
 
     def check(self) -> None:
         """Raise `SnapshotChanged` if a file that was read is no longer the pinned one."""
@@ -54,12 +57,14 @@ class Inputs:
             f"CREATE VIEW {schema}.{identifier(given.dataset)} AS {relation}"
         )
 
-    def _relation(self, given: TaskInput, *, streamed: bool) -> str:
+    def _relation(self, given: TaskInput, *, streamed: bool, barrier: bool) -> str:
         match given.source:
             case ParquetSource() as source:
                 name = f"{given.lake}.{given.dataset}"
                 self.held += self._stack.enter_context(held_open(name, source.files, self._lakes))
-                return relation_of(given, source)
+                if given.rules is not None:
+                    return governed_relation(given, source, barrier=barrier)
+                return relation_of([NamedType(name=each.name, type=each.type) for each in given.columns], source)
             case ArrowSource() as source:
                 return f"SELECT {_padded(given, source)} FROM {self._rows(given, source, streamed=streamed)}"
             case CountSource() as source:

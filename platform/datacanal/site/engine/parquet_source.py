@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from datacanal.planning.binding import NamedType
 from datacanal.planning.quoting import glob_escaped, identifier, literal, literals
-from datacanal.site.engine.specification import ParquetSource, TaskInput
+from datacanal.site.engine.specification import ParquetSource
 from datacanal.site.engine.sqltext import type_text
 
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _FILE = "datacanal_file"
 
 
-def relation_of(given: TaskInput, source: ParquetSource) -> str:
-    """The SELECT that reads the source. Every column is named and cast: a file's own order and types do not show."""
+def relation_of(columns: Sequence[NamedType], source: ParquetSource) -> str:
+    """The SELECT that reads those columns. Each is named and cast: a file's own order and types do not show."""
     if not source.files:
-        return _nothing(given)
+        return _nothing(columns)
     if not source.partitions:
-        return f"SELECT {_columns(given)} FROM {_reader(source)}"
-    if _layout_is_plain(given, source):
-        return f"SELECT {_columns(given)} FROM {_hive_reader(source)}"
-    return _by_file(given, source)
+        return f"SELECT {_casts(columns)} FROM {_reader(source)}"
+    if _layout_is_plain(columns, source):
+        return f"SELECT {_casts(columns)} FROM {_hive_reader(source)}"
+    return _by_file(columns, source)
 
 
-def _nothing(given: TaskInput) -> str:
-    columns = ", ".join(
-        f"CAST(NULL AS {type_text(column.type)}) AS {identifier(column.name)}" for column in given.columns
-    )
-    return f"SELECT {columns} WHERE false"
+def _nothing(columns: Sequence[NamedType]) -> str:
+    nulls = ", ".join(f"CAST(NULL AS {type_text(column.type)}) AS {identifier(column.name)}" for column in columns)
+    return f"SELECT {nulls} WHERE false"
 
 
-def _columns(given: TaskInput) -> str:
+def _casts(columns: Sequence[NamedType]) -> str:
     return ", ".join(
         f"CAST({identifier(column.name)} AS {type_text(column.type)}) AS {identifier(column.name)}"
-        for column in given.columns
+        for column in columns
     )
 
 
@@ -49,12 +49,12 @@ def _hive_reader(source: ParquetSource) -> str:
     return _reader(source, f", hive_partitioning = true, hive_types = {{{types}}}")
 
 
-def _layout_is_plain(given: TaskInput, source: ParquetSource) -> bool:
+def _layout_is_plain(columns: Sequence[NamedType], source: ParquetSource) -> bool:
     """Whether DuckDB's own reading of `key=value` folders gives the partition columns and disturbs no other.
 
     It takes every such folder of a path, those above the lake too: one that is called like a column would hide it.
     """
-    names = {column.name.lower() for column in given.columns}
+    names = {column.name.lower() for column in columns}
     partitions = {key.lower() for key in source.partitions}
     for file in source.files:
         keys = [key.lower() for key, _ in _folders(file.path)]
@@ -68,14 +68,14 @@ def _folders(path: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in parts]
 
 
-def _by_file(given: TaskInput, source: ParquetSource) -> str:
+def _by_file(columns: Sequence[NamedType], source: ParquetSource) -> str:
     """Partition values from a table of files, for paths that DuckDB would read wrongly. Slower: no file is skipped."""
     keys = list(source.partitions)
     rows = ", ".join(f"({', '.join(_row(file.path, keys))})" for file in source.files)
     names = ", ".join(identifier(name) for name in [_FILE, *keys])
     options = f", hive_partitioning = false, filename = {literal(_FILE)}"
     return (
-        f"SELECT {_columns(given)} FROM {_reader(source, options)} JOIN (VALUES {rows}) AS p({names}) USING ({_FILE})"
+        f"SELECT {_casts(columns)} FROM {_reader(source, options)} JOIN (VALUES {rows}) AS p({names}) USING ({_FILE})"
     )
 
 
