@@ -30,7 +30,9 @@ def numbered_groups(protection: Protection, relation: str) -> str:
     measures = [f"{_call(each)} AS {measure_name(index)}" for index, each in enumerate(protection.measures)]
     grouping = f" GROUP BY {', '.join(groups)}" if groups else ""
     grouped = f"SELECT {', '.join([*groups, *measures])} FROM {relation}{grouping}"
-    return f"SELECT row_number() OVER () - 1 AS {identifier(NUMBER)}, * FROM ({grouped})"
+    # In one order whatever ran beside it: a second attempt makes the same content, which is charged once.
+    order = f"ORDER BY {', '.join(groups)}" if groups else ""
+    return f"SELECT row_number() OVER ({order}) - 1 AS {identifier(NUMBER)}, * FROM ({grouped})"
 
 
 def output(protection: Protection, groups: str) -> str:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from tests.unit.site.engine.conftest import Bench, read_stream
 
-from datacanal.protocol.plan import Entity, Measure, Protection
+from datacanal.protocol.labels import Label, Origin, Owner
+from datacanal.protocol.plan import Entity, Measure, PlanColumn, Protection
 from datacanal.site.engine import groups
 from datacanal.site.engine.specification import Task
-from datacanal.testing.tasks import columns_of, parquet_source, statement_task, task_input, write_parquet
+from datacanal.testing.tasks import parquet_source, statement_task, task_input, write_parquet
 
 ROWS = """
 SELECT 'r' || (range % 3) AS region, (range % 7)::INTEGER AS amount, nullif(range % 50, 0) AS account FROM range(300)
@@ -29,15 +30,41 @@ PROTECTION = Protection(
     ],
     entities=[Entity(column="e0", lake="transactions", dataset="payments")],
 )
+OWNER = Owner(lake="transactions", dataset="payments", policy="p")
+AMOUNT = Origin(
+    lake="transactions",
+    dataset="payments",
+    column="amount",
+    policy_class="aggregate",
+    entity="account",
+    min_group=5,
+)
+OWNED = Label(owners=[OWNER])
+GOVERNED = Label(policy_class="aggregate", owners=[OWNER], origins=[AMOUNT])
 COLUMNS = {"g0": "VARCHAR", "a0": "HUGEINT", "a1": "DOUBLE", "a2": "BIGINT"}
+
+
+def labelled(types: dict[str, str], governed: str = "") -> list[PlanColumn]:
+    return [
+        PlanColumn(name=name, type=kind, label=GOVERNED if name == governed else OWNED) for name, kind in types.items()
+    ]
+
+
+def released(types: dict[str, str]) -> list[PlanColumn]:
+    return [PlanColumn(name=name, type=kind, label=GOVERNED.released()) for name, kind in types.items()]
 
 
 def aggregate(bench: Bench, sql: str = RELATION, **changes: Any) -> Task:
     lake = write_parquet(bench.lake / "payments/a.parquet", ROWS)
-    task = statement_task(sql, COLUMNS, bench.scratch / "out.arrow", [task_input(parquet_source([lake]), TYPES)])
-    relation = columns_of({"g0": "VARCHAR", "m0": "INTEGER", "e0": "BIGINT"})
-    guard = str(bench.scratch / "out.guard")
-    return task.model_copy(update={"relation": relation, "protection": PROTECTION, "guard": guard, **changes})
+    given = task_input(parquet_source([lake]), TYPES).model_copy(update={"columns": labelled(TYPES, "amount")})
+    task = statement_task(sql, COLUMNS, bench.scratch / "out.arrow", [given])
+    told = {
+        "columns": released(COLUMNS),
+        "relation": labelled({"g0": "VARCHAR", "m0": "INTEGER", "e0": "BIGINT"}, "m0"),
+        "protection": PROTECTION,
+        "guard": str(bench.scratch / "out.guard"),
+    }
+    return task.model_copy(update={**told, **changes})
 
 
 def rows_of(bench: Bench) -> list[dict[str, Any]]:
@@ -96,17 +123,34 @@ def test_the_schema_carries_the_task_s_metadata(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"relation": columns_of({"g0": "VARCHAR", "m0": "BIGINT", "e0": "BIGINT"})},
-        {"relation": columns_of({"g0": "VARCHAR", "m1": "INTEGER", "e0": "BIGINT"})},
-        {"columns": columns_of({**COLUMNS, "a0": "BIGINT"})},
-        {"columns": columns_of({"g0": "VARCHAR", "a0": "HUGEINT", "a1": "DOUBLE", "n": "BIGINT"})},
+        {"relation": labelled({"g0": "VARCHAR", "m0": "BIGINT", "e0": "BIGINT"}, "m0")},
+        {"columns": released({**COLUMNS, "a0": "BIGINT"})},
+        {"columns": released({"g0": "VARCHAR", "a0": "HUGEINT", "a1": "DOUBLE", "n": "BIGINT"})},
         {"guard": None},
-        {"protection": PROTECTION.model_copy(update={"entities": []})},
     ],
 )
 def test_what_was_planned_otherwise_does_not_run(changes: dict[str, Any], bench: Bench) -> None:
     failed = bench.failed(aggregate(bench, **changes))
     assert (failed.problem.code, files(bench)) == ("engine_failed", set())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"columns": labelled(COLUMNS)}, "labels_differ"),
+        ({"relation": labelled({"g0": "VARCHAR", "m0": "INTEGER", "e0": "BIGINT"})}, "labels_differ"),
+        ({"protection": PROTECTION.model_copy(update={"entities": []})}, "policy_refused"),
+    ],
+)
+def test_labels_that_do_not_follow_keep_it_from_running(changes: dict[str, Any], code: str, bench: Bench) -> None:
+    failed = bench.failed(aggregate(bench, **changes))
+    assert (failed.problem.code, files(bench)) == (code, set())
+
+
+def test_a_step_of_the_site_s_own_needs_individuals_too(bench: Bench) -> None:
+    unprotected = PROTECTION.model_copy(update={"entities": []})
+    failed = bench.failed(aggregate(bench, gated=False, protection=unprotected))
+    assert failed.problem.code == "engine_failed"
 
 
 def test_too_many_pairs_of_group_and_individual_leave_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
