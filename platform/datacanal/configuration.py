@@ -19,6 +19,7 @@ _UNITS = {
 }  # fmt: skip
 _NAME = re.compile(r"^[^\W\d]\w{0,62}$")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+EVERYWHERE = ("0.0.0.0", "::", "[::]")  # noqa: S104  # compared, not bound
 
 
 def parse_size(value: object) -> int:
@@ -53,6 +54,18 @@ def _check_control_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_exchange_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError('a URL such as "https://core.bank.example:8410" is needed')
+    return value.rstrip("/")
+
+
+def host_of(listen: str) -> str:
+    """The host of `host:port`."""
+    return listen.rpartition(":")[0]
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 SiteName = Annotated[str, AfterValidator(_check_name)]
 LakeName = Annotated[str, AfterValidator(_check_name)]
@@ -64,8 +77,27 @@ class Section(BaseModel):
 
 
 class ControlSection(Section):
+    """`sites` is where agents call, by mutual TLS always; absent: on the host of `listen`, at a port that is kept.
+
+    `certificate` and `key` (PEM) are for `listen`; beyond loopback one is made where none is given.
+    """
+
     listen: Listen = "127.0.0.1:8400"
+    sites: Listen | None = None
+    certificate: Path | None = None
+    key: Path | None = None
     database: str = "sqlite"
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> ControlSection:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether `listen` speaks HTTPS."""
+        return self.certificate is not None or host_of(self.listen) not in LOOPBACK
 
 
 class GatewaySection(Section):
@@ -115,9 +147,16 @@ class LakeSection(Section):
 
 
 class SiteSection(Section):
+    """`ca` (PEM) is who vouches for a control plane with a certificate of an authority that the machine does not know.
+
+    `exchange_url` is what other sites call, where it is not what this one listens on.
+    """
+
     name: SiteName
     control: Annotated[str, AfterValidator(_check_control_url)] = "http://127.0.0.1:8400"
+    ca: Path | None = None
     exchange: Listen = "127.0.0.1:8410"
+    exchange_url: Annotated[str, AfterValidator(_check_exchange_url)] | None = None
     pool: PoolSection = PoolSection()
     lakes: list[LakeSection] = Field(default_factory=list)
 
@@ -168,7 +207,8 @@ class Configuration(Section):
     def control_url(self) -> str:
         """Where the control plane of this file answers."""
         host, _, port = self.control.listen.rpartition(":")
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', '[::]') else host}:{port}"  # noqa: S104  # compared, not bound
+        scheme = "https" if self.control.is_secured else "http"
+        return f"{scheme}://{'127.0.0.1' if host in EVERYWHERE else host}:{port}"
 
 
 def load_configuration(file: Path) -> Configuration:
@@ -208,10 +248,19 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
         )
         raise BadConfiguration(file=str(file), key=key, reason=reason) from None
     base = loaded.file.parent
-    sites = [
-        site.model_copy(update={"lakes": [_absolute_lake(base, lake) for lake in site.lakes]}) for site in loaded.sites
-    ]
-    return loaded.model_copy(update={"home": (base / loaded.home).resolve(), "sites": sites})
+    sites = [_absolute_site(base, site) for site in loaded.sites]
+    home = (base / loaded.home).resolve()
+    return loaded.model_copy(update={"home": home, "control": _absolute_control(base, loaded.control), "sites": sites})
+
+
+def _absolute_control(base: Path, control: ControlSection) -> ControlSection:
+    given = {name: file for name in ("certificate", "key") if (file := getattr(control, name)) is not None}
+    return control.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
+
+
+def _absolute_site(base: Path, site: SiteSection) -> SiteSection:
+    lakes = [_absolute_lake(base, lake) for lake in site.lakes]
+    return site.model_copy(update={"lakes": lakes, "ca": (base / site.ca).resolve() if site.ca else None})
 
 
 def _absolute_lake(base: Path, lake: LakeSection) -> LakeSection:
@@ -233,7 +282,9 @@ def _check_together(configuration: Configuration) -> None:
         raise BadConfiguration(file=file, key="sites.name", reason=f"two sites are called {name!r}")
     if name := twice([lake.name.lower() for site in configuration.sites for lake in site.lakes]):
         raise BadConfiguration(file=file, key="sites.lakes.name", reason=f"two lakes are called {name!r}")
-    listens = [configuration.control.listen, *(site.exchange for site in configuration.sites)]
+    control = configuration.control
+    listens = [control.listen, *([control.sites] if control.sites else [])]
+    listens += [site.exchange for site in configuration.sites]
     if configuration.gateway is not None:
         listens.append(configuration.gateway.listen)
     if address := twice([listen for listen in listens if not listen.endswith(":0")]):
@@ -243,11 +294,6 @@ def _check_together(configuration: Configuration) -> None:
 def _refuse_unbuilt(configuration: Configuration) -> None:
     if configuration.control.database != "sqlite":
         raise NotAvailable(key="control.database", what="a database other than sqlite", hint='Use database = "sqlite".')
-    host = configuration.control.listen.rpartition(":")[0]
-    if host not in LOOPBACK:
-        raise NotAvailable(
-            key="control.listen", what="serving beyond loopback (it needs TLS)", hint='Listen on "127.0.0.1:PORT".'
-        )
     for number, site in enumerate(configuration.sites):
         _refuse_unbuilt_site(f"sites.{number}", site)
 
@@ -257,10 +303,6 @@ def _refuse_unbuilt_site(key: str, site: SiteSection) -> None:
         raise NotAvailable(key=f"{key}.pool.backend", what='the "docker" backend', hint='Use backend = "local".')
     if site.pool.min is not None:
         raise NotAvailable(key=f"{key}.pool.min", what="an elastic pool", hint="Use workers = N.")
-    if site.exchange.rpartition(":")[0] not in LOOPBACK:
-        raise NotAvailable(
-            key=f"{key}.exchange", what="an exchange beyond loopback (it needs TLS)", hint='Use "127.0.0.1:PORT".'
-        )
     for position, lake in enumerate(site.lakes):
         if not lake.url.startswith("file://") or lake.endpoint or lake.credentials:
             raise NotAvailable(

@@ -10,6 +10,15 @@ from pathlib import Path
 
 from datacanal.domain.errors import AlreadyRunning
 
+PUBLIC_CERTIFICATE = "control.pem"
+"""In the control plane's home: what clients trust (DATACANAL_CA) where its public door made its own certificate."""
+SITE_CERTIFICATE = "certificate.pem"
+"""In a site's home: what others pin."""
+SITE_MEMBERSHIP = "control.json"
+"""In a site's home: what it pinned when it joined."""
+SITE_TOKEN = "token"  # noqa: S105  # the name of a file
+"""In a site's home until it joined: the one-time token."""
+
 
 @contextmanager
 def only_one(home: Path, lock: str) -> Iterator[None]:

@@ -84,7 +84,8 @@ def test_the_first_start_leaves_private_tokens_that_later_starts_keep(tmp_path: 
         ("analyst", "GET", "/v1/tokens", 403),
         ("analyst", "GET", "/v1/jobs", 200),
         ("site", "GET", "/v1/jobs", 403),
-        ("analyst", "POST", "/v1/site/poll", 403),
+        ("site", "POST", "/v1/site/poll", 404),
+        ("admin", "POST", "/v1/site/hello", 404),
     ],
 )
 def test_a_role_may_do_what_it_is_for_and_nothing_else(
@@ -131,7 +132,8 @@ def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path) -> None:
 async def foreign_token(house: ControlHouse) -> str:
     """An admin of another tenant."""
     desk = house.plane.desk
-    row, secret = new_token(desk.clock, Principal("other", "root", "admin"), TokenRequest(name="root", role="admin"))
+    request = TokenRequest(name="root", role="admin")
+    row, secret = new_token(desk.clock, Principal("other", "root", "admin"), request, house.plane.door.fingerprint)
     await desk.write(lambda change: change.session.add(row))
     house.plane.tokens.load()
     return secret

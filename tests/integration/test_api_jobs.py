@@ -43,7 +43,7 @@ def test_a_job_across_two_sites_runs_to_its_end(tmp_path: Path) -> None:
         job = await submitted(admin, "across users core")
         await users.run(await users.lease())
         query = await core.lease()
-        assert [offer.ticket for offer in query.inputs] == ["ticket-for-key-core"]
+        assert [offer.ticket for offer in query.inputs] == [f"ticket-for-{core.public_key}"]
         await core.run(query)
         view = (await admin.get(f"/v1/jobs/{job}", params={"wait_s": 20})).json()
         assert view["state"] == "succeeded"
@@ -289,8 +289,7 @@ def test_jobs_go_on_after_a_restart_of_the_control_plane(tmp_path: Path) -> None
             session = core.session
         async with control_house(tmp_path) as house:
             admin = await house.admin()
-            http = await house.client((tmp_path / "sites" / "core" / "token").read_text().strip())
-            core._http = http
+            _, core._http = await house.member("core")
             assert core.session == session
             await core.run(lease)
             assert (await admin.get(f"/v1/jobs/{running}", params={"wait_s": 20})).json()["state"] == "succeeded"

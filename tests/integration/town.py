@@ -1,8 +1,9 @@
-"""Agents of two sites under a real control plane, over real HTTP; only their pools run inside the test's process."""
+"""Agents of two sites under a real control plane, over real TLS; only their pools run inside the test's process."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +23,10 @@ from datacanal.serving.runner import bind
 from datacanal.site.agent import Agent
 from datacanal.site.assembly import SiteSetup, running_site
 from datacanal.site.engine.specification import PoolShape
+from datacanal.site.identity import load_identity
+from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.lakes.registry import Lake
+from datacanal.site.peers import pin
 from datacanal.site.places import Places
 from datacanal.site.policy import Policy
 from datacanal.site.record.entry import Entry
@@ -66,14 +70,15 @@ class Town:
     ) -> None:
         """Start the site's agent; returns when its datasets are in the catalogue."""
         lake = self.folder / LAKES[site]
+        self._introduce()
         places = Places(self.folder / "sites" / site)
         self.pools[site] = pool(_shape(lake, places.scratch))
         setup = SiteSetup(
             name=site,
-            control_url=control_url or self.control.url,
+            control=PublicDoor(control_url or self.control.url),
             lakes=(Lake(LAKES[site], lake, policy),),
             places=places,
-            token=lambda: (self.folder / "control" / "sites" / site / "token").read_text().strip(),
+            tokens=Tokens(self.control.site_home(site), ""),
             pool=self.pools[site],
             limits=LimitsSection(),
         )
@@ -81,6 +86,14 @@ class Town:
         agent: Agent = await stack.enter_async_context(running_site(setup, bind("127.0.0.1:0", key="exchange")))
         self._agents[site] = (asyncio.create_task(agent.run()), stack)
         await agent.reported.wait()
+
+    def _introduce(self) -> None:
+        """Let the sites pin each other, as `up` does."""
+        homes = {site: self.folder / "sites" / site for site in LAKES}
+        for site, home in homes.items():
+            certificate = load_identity(home, site, os.urandom).certificate
+            for other in homes.keys() - {site}:
+                pin(homes[other], certificate)
 
     async def open_hanging(self, site: str, control_url: str | None = None) -> PoolThatHangs:
         """Start the site's agent on a pool that runs nothing until it is let go."""

@@ -58,10 +58,11 @@ def list_tokens(as_json: AsJson = False) -> None:
             token.id, token.name, token.role, ", ".join(token.groups), f"{token.created_at:%Y-%m-%d %H:%M}",
             f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "",
             f"{token.revoked_at:%Y-%m-%d %H:%M}" if token.revoked_at else "",
+            f"{token.used_at:%Y-%m-%d %H:%M}" if token.used_at else "",
         ]
         for token in tokens
     ]  # fmt: skip
-    print_table(["token", "name", "role", "groups", "created", "expires", "revoked"], rows)
+    print_table(["token", "name", "role", "groups", "created", "expires", "revoked", "used"], rows)
 
 
 def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="The token's id.")]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -15,7 +17,7 @@ import httpx
 from datacanal.cli.supervisor import Part, Supervisor
 from datacanal.configuration import Configuration
 from datacanal.domain.errors import FileNotWritable
-from datacanal.homes import only_one
+from datacanal.homes import PUBLIC_CERTIFICATE, only_one
 from datacanal.protocol.public import SiteList
 
 _LOOK_S = 0.1
@@ -29,6 +31,7 @@ def run_up(configuration: Configuration, on_ready: Callable[[], None]) -> int:
     Raises `AlreadyRunning` when another `up` works on the same state.
     """
     with one_instance(configuration.home):
+        introduce_sites(configuration)
         supervisor = Supervisor(parts_of(configuration), tell)
         watcher = threading.Thread(target=_watch_parts, args=(configuration, supervisor), name="readiness", daemon=True)
         with _stopped_by_signals(supervisor):
@@ -61,6 +64,28 @@ def one_instance(home: Path) -> Iterator[None]:
         yield
 
 
+def introduce_sites(configuration: Configuration) -> None:
+    """Let each site of this machine pin the others: they have one owner, who need not compare fingerprints.
+
+    Raises `FileNotWritable` where a home belongs to somebody else.
+    """
+    # As in `parts`: commands that start nothing do not pay for the import.
+    from datacanal.site.identity import load_identity
+    from datacanal.site.peers import pin
+
+    homes = {site.name: configuration.site_home(site.name) for site in configuration.sites}
+    try:
+        for home in homes.values():
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        certificates = [load_identity(home, site, os.urandom).certificate for site, home in homes.items()]
+        for certificate in certificates:
+            for site, home in homes.items():
+                if site != certificate.site:
+                    pin(home, certificate)
+    except OSError as error:
+        raise FileNotWritable(file=str(error.filename), reason=error.strerror or str(error)) from None
+
+
 @contextmanager
 def _stopped_by_signals(supervisor: Supervisor) -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -75,19 +100,40 @@ def _stopped_by_signals(supervisor: Supervisor) -> Iterator[None]:
 def _watch_parts(configuration: Configuration, supervisor: Supervisor) -> None:
     """Report once when everything is there; say what is missing when that takes long."""
     slow_at = time.monotonic() + _SLOW_S
-    with httpx.Client(base_url=configuration.control_url, timeout=_REPORT_S, trust_env=False) as http:
+    with ExitStack() as closing:
+        http: httpx.Client | None = None
         while missing := _missing_parts(http, configuration):
             if time.monotonic() > slow_at:
                 tell(f"still waiting for {', '.join(missing)} (logs: {configuration.home / 'logs'})")
                 slow_at = float("inf")
             time.sleep(_LOOK_S)
+            if http is None and (http := _own_client(configuration)) is not None:
+                closing.enter_context(http)
     supervisor.report_ready()
 
 
-def _missing_parts(http: httpx.Client, configuration: Configuration) -> list[str]:
+def _own_client(configuration: Configuration) -> httpx.Client | None:
+    """For the control plane of this configuration, known by its certificate; None until that was made."""
+    verify: ssl.SSLContext | bool = True
+    if configuration.control.is_secured:
+        # As above.
+        from datacanal.serving.tls import pinned_client
+
+        own = configuration.control.certificate or configuration.home / PUBLIC_CERTIFICATE
+        try:
+            verify = pinned_client(own.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+    return httpx.Client(base_url=configuration.control_url, timeout=_REPORT_S, trust_env=False, verify=verify)
+
+
+def _missing_parts(http: httpx.Client | None, configuration: Configuration) -> list[str]:
     """What is not there yet. Asked with this state's own token, as another service may hold the address."""
     try:
-        http.headers["Authorization"] = f"Bearer {(configuration.home / 'admin.token').read_text('utf-8').strip()}"
+        token = (configuration.home / "admin.token").read_text("utf-8").strip()
+        if http is None:
+            return ["the control plane"]
+        http.headers["Authorization"] = f"Bearer {token}"
         sites = SiteList.model_validate_json(http.get("/v1/sites").content).sites
         connected = {site.name for site in sites if site.connected}
         missing = [f"site {site.name}" for site in configuration.sites if site.name not in connected]

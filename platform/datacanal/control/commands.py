@@ -8,7 +8,7 @@ from datacanal.control.catalogue import CatalogueBook
 from datacanal.control.desk import Desk
 from datacanal.control.presence import Presence
 from datacanal.control.signals import CATALOGUE, site_signal
-from datacanal.protocol.site import RefreshCommand, UploadCommand
+from datacanal.protocol.site import Command, RefreshCommand
 
 
 class CommandBox:
@@ -16,18 +16,18 @@ class CommandBox:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._waiting: defaultdict[str, list[UploadCommand | RefreshCommand]] = defaultdict(list)
+        self._waiting: defaultdict[str, list[Command]] = defaultdict(list)
 
-    def post(self, site: str, command: UploadCommand | RefreshCommand) -> None:
+    def post(self, site: str, command: Command) -> None:
         """Tell the site; the same command twice is told once."""
         if command not in self._waiting[site]:
             self._waiting[site].append(command)
         self._desk.signals.wake([site_signal(site)])
 
-    def take(self, site: str) -> list[UploadCommand | RefreshCommand]:
+    def take(self, site: str) -> list[Command]:
         return self._waiting.pop(site, [])
 
-    def withdraw(self, site: str, command: UploadCommand) -> None:
+    def withdraw(self, site: str, command: Command) -> None:
         """Nobody waits for it any more."""
         if command in self._waiting.get(site, []):
             self._waiting[site].remove(command)

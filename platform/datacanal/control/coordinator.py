@@ -89,7 +89,11 @@ class Coordinator:
     async def report_catalogue(self, principal: Principal, report: CatalogueReport) -> None:
         """Take a site's datasets, in place of all that it reported before."""
         agent = await self._agent(principal, report.session)
-        await self._catalogue.replace_datasets(agent.tenant, agent.site, report.datasets)
+        await self._catalogue.replace_datasets(agent.tenant, agent.site, report.datasets, report.lakes)
+
+    async def check_session(self, principal: Principal, session: str) -> None:
+        """Raise `SessionLost` unless the site speaks in a session of its own."""
+        await self._agent(principal, session)
 
     async def poll(self, principal: Principal, poll: Poll, departure: Departure) -> PollReply:
         """Whatever there is to say; nothing after `wait_s`. An agent that left is not given anything."""
@@ -163,6 +167,14 @@ class Coordinator:
         if self._presence.heard(site):
             self._desk.signals.wake([CATALOGUE, QUEUE])
             self._desk.signals.wake(site_signal(other) for other in self._presence.connected_sites())
+
+    def forget(self, tenant: str, site: str) -> None:
+        """The site joined again: whoever polls with what it had before is told so now."""
+        self._agents = {
+            known: agent for known, agent in self._agents.items() if (agent.tenant, agent.site) != (tenant, site)
+        }
+        self._told_all.clear()
+        self._desk.signals.wake([site_signal(site)])
 
     def absence(self, tenant: str, site: str) -> str | None:
         """Words about a site that is away; None while it is connected."""

@@ -13,11 +13,14 @@ from datacanal.control.commands import CommandBox, Refresher
 from datacanal.control.coordinator import Coordinator
 from datacanal.control.desk import Desk
 from datacanal.control.dispatcher import Dispatcher, PlanMemory
+from datacanal.control.doors import SiteDoor
 from datacanal.control.identity import Issuer
 from datacanal.control.jobs import JobService
+from datacanal.control.joining import SiteBook
 from datacanal.control.leases import Terms
 from datacanal.control.planner import Compiler, Planner
 from datacanal.control.presence import Presence
+from datacanal.control.relays import RelayDesk
 from datacanal.control.tokens import TENANT, TokenBook
 from datacanal.control.uploads import UploadRelay
 from datacanal.domain.errors import ServiceBusy
@@ -31,6 +34,8 @@ class Plane:
     sites: tuple[str, ...]
     desk: Desk
     tokens: TokenBook
+    members: SiteBook
+    door: SiteDoor
     catalogue: CatalogueBook
     presence: Presence
     refresher: Refresher
@@ -39,11 +44,13 @@ class Plane:
     dispatcher: Dispatcher
     coordinator: Coordinator
     relay: UploadRelay
+    relays: RelayDesk
     issuer: Issuer
 
     def load(self) -> None:
         """Read what the store remembers."""
         self.tokens.load()
+        self.members.load()
         self.catalogue.load([TENANT])
 
     @property
@@ -54,7 +61,8 @@ class Plane:
     def begin_closing(self) -> None:
         """Answer everybody who waits for something that will not come any more."""
         self.coordinator.close()
-        self.relay.refuse_all(ServiceBusy(reason="it is being stopped"))
+        for waiting in (self.relay, self.relays):
+            waiting.refuse_all(ServiceBusy(reason="it is being stopped"))
 
     async def close(self) -> None:
         """End threads and tasks; what was begun in the store is finished."""
@@ -64,11 +72,17 @@ class Plane:
 
 
 def build_plane(
-    engine: Engine, clock: Clock, limits: LimitsSection, sites: tuple[str, ...], compiler: Compiler, issuer: Issuer
+    engine: Engine,
+    clock: Clock,
+    limits: LimitsSection,
+    sites: tuple[str, ...],
+    compiler: Compiler,
+    issuer: Issuer,
+    door: SiteDoor,
 ) -> Plane:
     """Put the parts together over an opened store."""
     desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
-    tokens = TokenBook(desk)
+    tokens = TokenBook(desk, door.fingerprint)
     presence = Presence(clock)
     catalogue = CatalogueBook(desk, presence)
     commands = CommandBox(desk)
@@ -79,6 +93,8 @@ def build_plane(
         sites=sites,
         desk=desk,
         tokens=tokens,
+        members=SiteBook(desk, tokens),
+        door=door,
         catalogue=catalogue,
         presence=presence,
         refresher=refresher,
@@ -87,5 +103,6 @@ def build_plane(
         dispatcher=Dispatcher(desk, planner, memory, Limits(limits.running_jobs, limits.running_jobs_per_user)),
         coordinator=Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s)),
         relay=UploadRelay(desk, commands),
+        relays=RelayDesk(desk, commands),
         issuer=issuer,
     )

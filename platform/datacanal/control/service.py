@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,11 +13,12 @@ import structlog
 from sqlalchemy import Engine
 
 from datacanal.configuration import Configuration
-from datacanal.control.api.app import build_app
+from datacanal.control.api.app import build_app, build_site_app
 from datacanal.control.binders import BinderPool
 from datacanal.control.catalogue import remember_sites
 from datacanal.control.clock import Clock, SystemClock
 from datacanal.control.compiling import StatementCompiler
+from datacanal.control.doors import bind_site_door, door_url, load_site_door, public_tls
 from datacanal.control.first_tokens import ensure_first_tokens
 from datacanal.control.identity import load_issuer
 from datacanal.control.plane import Plane, build_plane
@@ -26,6 +29,7 @@ from datacanal.homes import only_one
 from datacanal.planning.rules import Rules
 from datacanal.serving.handlers import failure_fields
 from datacanal.serving.runner import HttpServer, address_of, bind, stop_asked
+from datacanal.serving.tls import mutual_server
 
 _RESTART_PAUSE_S = 1.0
 _log = structlog.get_logger()
@@ -47,19 +51,35 @@ def serve_control(configuration: Configuration) -> None:
 async def _serve(configuration: Configuration, binders: BinderPool) -> None:
     stop = stop_asked()
     listening = bind(configuration.control.listen, key="control.listen")
+    for_sites = bind_site_door(configuration.control, configuration.home)
     warming = asyncio.create_task(asyncio.to_thread(binders.start))
     clock = SystemClock()
     engine = open_store(configuration.home, clock)
     await warming
     rules = Rules(subtrees=configuration.planning.subtrees, join_groups=configuration.planning.join_groups)
-    async with running_plane(configuration, engine, clock, StatementCompiler(binders, rules)) as plane:
-        server = HttpServer(build_app(plane), listening)
-        await server.start()
-        _log.info("control_ready", address=address_of(listening))
+    async with (
+        running_plane(configuration, engine, clock, StatementCompiler(binders, rules)) as plane,
+        answering(plane, listening, for_sites, public_tls(configuration.control, configuration.home)),
+    ):
+        _log.info("control_ready", address=address_of(listening), sites=address_of(for_sites))
         await stop.wait()
         _log.info("control_stopping")
+
+
+@asynccontextmanager
+async def answering(
+    plane: Plane, listening: socket.socket, for_sites: socket.socket, tls: ssl.SSLContext | None
+) -> AsyncIterator[None]:
+    """Both doors answer; on leaving, first everybody who waits, then they close."""
+    public = HttpServer(build_app(plane, lambda asked_at: door_url(for_sites, asked_at)), listening, tls)
+    sites = HttpServer(build_site_app(plane), for_sites, mutual_server(plane.door.pair, plane.members.certificates))
+    for server in (public, sites):
+        await server.start()
+    try:
+        yield
+    finally:
         plane.begin_closing()
-        await server.stop()
+        await asyncio.gather(public.stop(), sites.stop())
 
 
 @asynccontextmanager
@@ -69,8 +89,10 @@ async def running_plane(
     """A plane whose dispatcher and sweeper run; closed with the block."""
     sites = tuple(site.name for site in configuration.sites)
     issuer = load_issuer(configuration.home, os.urandom)
-    plane = build_plane(engine, clock, configuration.limits, sites, compiler, issuer)
-    ensure_first_tokens(plane.desk, configuration)
+    door = load_site_door(configuration.home)
+    plane = build_plane(engine, clock, configuration.limits, sites, compiler, issuer, door)
+    plane.members.load()
+    ensure_first_tokens(plane.desk, configuration, plane.members, door.fingerprint)
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
     plane.load()
     tasks = [asyncio.create_task(_for_ever(part)) for part in (plane.dispatcher.run, plane.coordinator.run)]

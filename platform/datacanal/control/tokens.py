@@ -1,4 +1,8 @@
-"""Tokens: made once, kept as digests, checked in constant time on every request."""
+"""Tokens: made once, kept as digests, checked in constant time on every request.
+
+A secret reads `dct_<id>_<hex>`. That of a site's token ends with `_<fingerprint>` of the door that the site joins at,
+by which it knows the control plane before it has ever spoken with it.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +28,11 @@ _SECRET_BYTES = 32
 
 
 class TokenBook:
-    """All tokens, held in memory too: only this process ever changes them."""
+    """All tokens, held in memory too: only this process ever changes them. `door` is the site door's fingerprint."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, door: str) -> None:
         self._desk = desk
+        self._door = door
         self._rows: dict[str, TokenRow] = {}
 
     def load(self) -> None:
@@ -40,22 +45,29 @@ class TokenBook:
         """Who a bearer secret speaks for. Raises `Unauthenticated` with the reason."""
         if secret is None:
             raise Unauthenticated(reason="the Authorization header with a Bearer token is missing")
-        row = self._rows.get(_id_in(secret))
-        known = row.digest if row is not None else _digest("")
-        if not hmac.compare_digest(known, _digest(secret)) or row is None:
+        row = self.known(secret)
+        if row is None:
             raise Unauthenticated(reason="the token is wrong")
-        if row.revoked_at is not None:
-            raise Unauthenticated(reason="the token was revoked")
-        if row.expires_at is not None and row.expires_at <= self._desk.clock.now():
-            raise Unauthenticated(reason="the token has expired")
+        if ended := why_ended(row, self._desk.clock.now()):
+            raise Unauthenticated(reason=ended)
         return Principal(tenant=row.tenant, name=row.name, role=row.role, groups=tuple(json.loads(row.groups)))
+
+    def known(self, secret: str) -> TokenRow | None:
+        """The token of that secret, whether it still holds or not."""
+        row = self._rows.get(id_in(secret))
+        digest = row.digest if row is not None else _digest("")
+        return row if hmac.compare_digest(digest, _digest(secret)) else None
+
+    def renew(self, row: TokenRow) -> None:
+        """Take over what was just written to the store."""
+        self._rows[row.id] = row
 
     async def create(self, creator: Principal, request: TokenRequest) -> NewToken:
         """A new token; its secret is in this answer and nowhere else."""
         check_may_grant(creator, request.role)
         if request.expires is not None and request.expires.tzinfo is None:
             raise BadField(field="expires", reason="a time zone is needed, for instance 2030-01-31T00:00:00Z")
-        row, secret = new_token(self._desk.clock, creator, request)
+        row, secret = new_token(self._desk.clock, creator, request, self._door)
         await self._desk.write(lambda change: change.session.add(row))
         self._rows[row.id] = row
         return NewToken(token=token_view(row), secret=secret)
@@ -82,10 +94,23 @@ def _revoke(change: Change, token_id: str) -> TokenRow:
     return row
 
 
-def new_token(clock: Clock, creator: Principal, request: TokenRequest) -> tuple[TokenRow, str]:
+def why_ended(row: TokenRow, now: datetime) -> str | None:
+    """Why the token does not hold any more, in words; None while it does."""
+    if row.revoked_at is not None:
+        return "the token was revoked"
+    if row.used_at is not None:
+        return "the token was used: it was for one join"
+    if row.expires_at is not None and row.expires_at <= now:
+        return "the token has expired"
+    return None
+
+
+def new_token(clock: Clock, creator: Principal, request: TokenRequest, door: str) -> tuple[TokenRow, str]:
     """A row for the store and the secret that goes with it."""
     token_id = clock.new_id("tok")
     secret = f"dct_{token_id.removeprefix('tok_')}_{secrets.token_hex(_SECRET_BYTES)}"
+    if request.role == "site":
+        secret = f"{secret}_{door}"
     row = TokenRow(
         id=token_id,
         tenant=creator.tenant,
@@ -97,6 +122,7 @@ def new_token(clock: Clock, creator: Principal, request: TokenRequest) -> tuple[
         created_at=clock.now(),
         expires_at=request.expires,
         revoked_at=None,
+        used_at=None,
     )
     return row, secret
 
@@ -104,7 +130,7 @@ def new_token(clock: Clock, creator: Principal, request: TokenRequest) -> tuple[
 def live_tokens(session: Session, role: str, name: str, now: datetime) -> list[TokenRow]:
     """The tokens of that role and name that still hold."""
     rows = session.scalars(select(TokenRow).where(TokenRow.role == role, TokenRow.name == name)).all()
-    return [row for row in rows if row.revoked_at is None and (row.expires_at is None or row.expires_at > now)]
+    return [row for row in rows if why_ended(row, now) is None]
 
 
 def secret_is_of(secret: str, rows: list[TokenRow]) -> bool:
@@ -122,15 +148,17 @@ def token_view(row: TokenRow) -> TokenView:
             "created_at": row.created_at,
             "expires_at": row.expires_at,
             "revoked_at": row.revoked_at,
+            "used_at": row.used_at,
         }
     )
 
 
-def _id_in(secret: str) -> str:
+def id_in(secret: str) -> str:
+    """The id of the token that this would be the secret of; it is no secret itself."""
     parts = secret.split("_")
-    return f"tok_{parts[1]}" if len(parts) == 3 else ""
+    return f"tok_{parts[1]}" if len(parts) in (3, 4) else ""
 
 
 def _digest(secret: str) -> str:
-    """The secret holds 256 random bits, so one fast hash keeps it."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    """The secret holds 256 random bits, so one fast hash keeps it; the fingerprint at its end is for the site alone."""
+    return hashlib.sha256("_".join(secret.split("_")[:3]).encode()).hexdigest()

@@ -220,6 +220,7 @@ class TokenView(Document):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    used_at: datetime | None = Field(default=None, description="when its site joined with it; it is used up since")
 
 
 class TokenList(Document):

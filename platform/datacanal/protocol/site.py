@@ -1,7 +1,7 @@
 """The site protocol: what an agent says to the control plane (it always calls out) and what it is told.
 
-Every call is a POST with the site's bearer token; errors are problem documents. `session_lost` (409) means: say hello
-again. `stale_fence` (409) on a report means: drop the attempt. Reports may be sent twice.
+Every call is a POST over mutual TLS with the site door; errors are problem documents. `session_lost` (409) means: say
+hello again. `stale_fence` (409) on a report means: drop the attempt. Reports may be sent twice.
 
     /v1/site/hello                             Hello → Welcome
     /v1/site/catalogue                         CatalogueReport → 204
@@ -51,6 +51,12 @@ class Joined(Document):
     issuer: str
 
 
+class Door(Document):
+    """Where the site door is now: `GET /v1/site/door`, asked by an agent that does not find it any more."""
+
+    door: str
+
+
 class RelayAsk(Document):
     """A fetch that goes through the control plane. The proof is what a direct fetch carries in its headers."""
 
@@ -88,10 +94,11 @@ class Welcome(Document):
 
 
 class CatalogueReport(Document):
-    """All datasets of the site, replacing what it reported before."""
+    """All datasets of the site, replacing what it reported before; so do the lakes, whose policies may change."""
 
     session: str
     datasets: list[DatasetReport]
+    lakes: list[LakeReport] = Field(default_factory=list, description="those of the hello, as they are now")
 
 
 class Poll(Document):

@@ -34,6 +34,8 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     errors.RangeNotSatisfiable: 416,
     errors.QueueFull: 429,
     errors.TransferRefused: 403,
+    errors.PeerUnknown: 403,
+    errors.JoinRefused: 403,
     errors.OutputLost: 410,
     errors.SnapshotChanged: 409,
     errors.KernelMismatch: 409,

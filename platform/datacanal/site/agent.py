@@ -24,6 +24,7 @@ from datacanal.protocol.site import (
     Poll,
     PollReply,
     RefreshCommand,
+    RelayCommand,
     UploadCommand,
     Welcome,
 )
@@ -32,6 +33,7 @@ from datacanal.site.checks import Site
 from datacanal.site.control_link import ControlLink
 from datacanal.site.fleet.port import Pool
 from datacanal.site.lakes.registry import LakeRegistry, Sketcher
+from datacanal.site.relaying import RelayServer
 from datacanal.site.results import ResultDesk
 from datacanal.site.session import Session
 from datacanal.site.store.catalogue import CatalogueStore
@@ -71,6 +73,7 @@ class Parts:
     sketcher: Sketcher
     attempts: Attempts
     results: ResultDesk
+    relays: RelayServer
     sweeper: Sweeper
     snapshots: CatalogueStore
     changed: asyncio.Event
@@ -178,6 +181,8 @@ class Agent:
         match command:
             case UploadCommand():
                 await self._parts.results.upload(command)
+            case RelayCommand():
+                await self._parts.relays.serve(command)
             case RefreshCommand():
                 await asyncio.to_thread(self._parts.lakes.refresh, command.lake, again=True)
                 self._parts.changed.set()

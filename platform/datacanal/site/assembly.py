@@ -5,28 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
-import httpx
 import structlog
 
 from datacanal.configuration import LimitsSection
+from datacanal.domain.errors import DatacanalError
 from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.planning.functions import functions_digest
-from datacanal.serving.runner import HttpServer, address_of
+from datacanal.serving.runner import address_of
 from datacanal.site.agent import Agent, Identity, Parts, hello
 from datacanal.site.attempts import Attempts
+from datacanal.site.authorities import Authorities
 from datacanal.site.checks import Site
-from datacanal.site.control_link import ControlLink
-from datacanal.site.exchange import create_exchange
+from datacanal.site.exchange import Handout
 from datacanal.site.fetcher import Fetcher
 from datacanal.site.fleet.port import Pool
 from datacanal.site.gate.passing import EgressGate
-from datacanal.site.keys import SiteKeys, load_keys
+from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.lakes.reading import LakeReader
 from datacanal.site.lakes.registry import Lake, LakeRegistry
 from datacanal.site.lakes.telling import Telling
@@ -35,59 +35,74 @@ from datacanal.site.policy.book import PolicyBook
 from datacanal.site.policy.governed import Governance
 from datacanal.site.policy.mask_keys import MaskKeys
 from datacanal.site.record.book import RecordBook, open_record
+from datacanal.site.relaying import RelayAsker, RelayServer
 from datacanal.site.results import ResultDesk
 from datacanal.site.runner import StepRunner
 from datacanal.site.session import Session
+from datacanal.site.step_datasets import Datasets
 from datacanal.site.store.catalogue import CatalogueStore
 from datacanal.site.store.database import open_database
 from datacanal.site.store.egress import EgressBook
-from datacanal.site.store.fences import NonceBook
+from datacanal.site.store.entity_sets import EntityLog
+from datacanal.site.store.fences import FenceBook, NonceBook
 from datacanal.site.store.policies import PolicyStore
 from datacanal.site.store.work import WorkStore
 from datacanal.site.sweeper import Sweeper
 from datacanal.site.tickets import NONCE_EXPIRY_S
+from datacanal.site.transport import Transport, exchange_url, open_exchange, open_transport
+from datacanal.site.verifier import StepVerifier
 
-_KEEP_ALIVE_S = 60
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class SiteSetup:
-    """What a site is made from. `token` is asked before every call, as the control plane may renew it."""
+    """What a site is made from. `exchange_url` is what other sites call, where that is not what it listens on."""
 
     name: str
-    control_url: str
+    control: PublicDoor
     lakes: tuple[Lake, ...]
     places: Places
-    token: Callable[[], str]
+    tokens: Tokens
     pool: Pool
     limits: LimitsSection
+    exchange_url: str | None = None
 
 
 @asynccontextmanager
 async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncIterator[Agent]:
-    """An agent that is ready to run, its exchange answering on the socket; on leaving everything is stopped."""
+    """An agent that is ready to run, its exchange answering on the socket; on leaving everything is stopped.
+
+    A site that has not joined yet joins first. Raises what `ensure_joined` does.
+    """
     setup.places.ensure()
     async with AsyncExitStack() as closing:
         engine = await asyncio.to_thread(open_database, setup.places.database)
         closing.callback(engine.dispose)
-        closing.push_async_callback(setup.pool.ensure_stopped)
-        client = await closing.enter_async_context(_http_client())
+        await closing.enter_async_context(_warming(setup.pool))
         work = WorkStore(engine)
-        keys = load_keys(setup.places.home, os.urandom)
-        record = await asyncio.to_thread(open_record, engine, setup.name, keys, setup.places.home)
-        nonces = NonceBook(engine, NONCE_EXPIRY_S)
-        exchange = create_exchange(
-            setup.name, keys.seal, work.output, lambda: _now().timestamp(), nonces.use, record.add
+        transport = await closing.enter_async_context(
+            open_transport(setup.places.home, setup.name, setup.control, setup.tokens)
         )
-        server = HttpServer(exchange, listening)
-        await server.start()
-        closing.push_async_callback(server.stop)
+        record = await asyncio.to_thread(open_record, engine, setup.name, transport.identity.keys, setup.places.home)
+        nonces = NonceBook(engine, NONCE_EXPIRY_S)
+        seal = transport.identity.keys.seal
+        handout = Handout(setup.name, seal, transport.peers, work.output, _now_s, nonces.use, record.add)
+        await closing.enter_async_context(open_exchange(transport, handout, listening))
         readers = (LakeReader(), LakeReader())
         for reader in readers:
             closing.callback(reader.close)
-        stores = _Stores(CatalogueStore(engine), PolicyStore(engine), work, record, EgressBook(engine, record))
-        agent = Agent(_parts(setup, f"http://{address_of(listening)}", keys, client, stores, readers))
+        stores = _Stores(
+            catalogue=CatalogueStore(engine),
+            policies=PolicyStore(engine),
+            work=work,
+            record=record,
+            egress=EgressBook(engine, record),
+            log=EntityLog(engine),
+            fences=FenceBook(engine),
+        )
+        url = exchange_url(listening, setup.exchange_url)
+        agent = Agent(_parts(setup, url, transport, handout, stores, readers))
         _log.info("site_ready", site=setup.name, exchange=address_of(listening))
         closing.callback(_log.info, "site_stopping", site=setup.name)
         yield agent
@@ -100,13 +115,15 @@ class _Stores:
     work: WorkStore
     record: RecordBook
     egress: EgressBook
+    log: EntityLog
+    fences: FenceBook
 
 
 def _parts(
     setup: SiteSetup,
-    exchange_url: str,
-    keys: SiteKeys,
-    client: httpx.AsyncClient,
+    url: str,
+    transport: Transport,
+    handout: Handout,
     stores: _Stores,
     readers: tuple[LakeReader, LakeReader],
 ) -> Parts:
@@ -116,19 +133,22 @@ def _parts(
     lakes = LakeRegistry(setup.lakes, readers[0], stores.catalogue, telling, _now)
     boot = new_id("boot", _now(), os.urandom(RANDOM_BYTES))
     # The key is what stays the same over restarts of this home: the agent is named after it.
-    identity = Identity(keys.public, boot, keys.public, exchange_url)
+    keys = transport.identity.keys
+    identity = Identity(keys.public, boot, keys.public, url)
     changed = asyncio.Event()
-    link = ControlLink(client, setup.control_url, setup.token)
+    link = transport.link
     session = Session(link, lambda: hello(site, identity, setup.pool.slots, lakes), changed)
+    asker = RelayAsker(link, session, transport.peers, keys, _now_s, os.urandom)
     runner = StepRunner(
         site=site,
+        verifier=_verifier(site, transport, stores, Datasets(site.name, site.lakes, lakes.snapshot, book, lakes.shown)),
         keys=keys,
-        exchange_url=exchange_url,
+        exchange_url=url,
         places=setup.places,
         lakes=lakes,
         work=stores.work,
-        gate=EgressGate(setup.name, {lake.name: lake.policy for lake in setup.lakes}, stores.egress),
-        fetcher=Fetcher(client, keys, lambda: _now().timestamp()),
+        gate=EgressGate(setup.name, book, stores.egress, stores.log),
+        fetcher=Fetcher(transport.links, asker, keys, _now_s),
         pool=setup.pool,
         clock=_now,
         new_id=lambda prefix: new_id(prefix, _now(), os.urandom(RANDOM_BYTES)),
@@ -144,11 +164,25 @@ def _parts(
         sketcher=readers[1],
         attempts=Attempts(runner, setup.pool, link, session, stores.work, stores.record, _now),
         results=ResultDesk(setup.name, setup.pool, link, stores.work, setup.places, _now),
+        relays=RelayServer(handout, link, keys, os.urandom),
         sweeper=Sweeper(setup.places, stores.work, _now, setup.limits.total_timeout_s),
         snapshots=stores.catalogue,
         changed=changed,
         now_ms=lambda: int(_now().timestamp() * 1000),
         snapshot_expiry_s=setup.limits.total_timeout_s,
+    )
+
+
+def _verifier(site: Site, transport: Transport, stores: _Stores, datasets: Datasets) -> StepVerifier:
+    return StepVerifier(
+        site=site,
+        authorities=Authorities(site.name, lambda: transport.member.issuer, _now),
+        datasets=datasets,
+        pins=transport.peers,
+        outputs=stores.work,
+        fences=stores.fences,
+        record=stores.record.add,
+        clock=_now,
     )
 
 
@@ -158,11 +192,26 @@ def _policy_book(setup: SiteSetup, store: PolicyStore) -> PolicyBook:
     return PolicyBook(policies, files, store, _now, setup.limits.total_timeout_s)
 
 
-def _http_client() -> httpx.AsyncClient:
-    """Keeps connections, so that a report costs no handshake; proxies of the environment are not for our traffic."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_KEEP_ALIVE_S)
-    return httpx.AsyncClient(limits=limits, trust_env=False)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _now_s() -> float:
+    return _now().timestamp()
+
+
+@asynccontextmanager
+async def _warming(pool: Pool) -> AsyncIterator[None]:
+    """The pool comes up while the rest does; whoever runs the agent sees what keeps it from that."""
+
+    async def warm() -> None:
+        with suppress(DatacanalError):
+            await pool.ensure_started()
+
+    beginning = asyncio.create_task(warm())
+    try:
+        yield
+    finally:
+        beginning.cancel()
+        await asyncio.gather(beginning, return_exceptions=True)
+        await pool.ensure_stopped()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from datacanal.configuration import LOOPBACK
 from datacanal.domain.errors import KernelMismatch, StepRefused
 from datacanal.protocol.catalogue import Snapshot
 from datacanal.protocol.plan import DatasetInput, Plan, PlanColumn, Step, TransferInput
@@ -112,6 +111,5 @@ def _check_address(offer: Offer, site: Site) -> None:
     parts = urlsplit(offer.url)
     if parts.path != f"/v1/transfers/{offer.output}" or parts.query:
         raise _refused(site, f"the address of the output {offer.output} is none of an exchange", _MADE_WRONG)
-    if parts.scheme != "http" or parts.hostname not in LOOPBACK:
-        hint = "Exchanges beyond one machine are not built yet."
-        raise _refused(site, f"the exchange of site {offer.site!r} is not on loopback", hint)
+    if parts.scheme != "https" or not parts.hostname:
+        raise _refused(site, f"the address of site {offer.site!r} is none of an exchange", _MADE_WRONG)

@@ -1,14 +1,17 @@
-"""The agent's side of the site protocol: typed calls out to the control plane."""
+"""The agent's side of the site protocol: typed calls out to the control plane's door for sites."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import httpx
+import structlog
 from pydantic import ValidationError
 
-from datacanal.domain.errors import DatacanalError, ServiceBusy, ServiceUnreachable
+from datacanal.domain.errors import DatacanalError, ServiceBusy, ServiceUnreachable, SessionLost
 from datacanal.protocol.base import Document
 from datacanal.protocol.problem import Problem, error_of
 from datacanal.protocol.site import (
@@ -19,23 +22,45 @@ from datacanal.protocol.site import (
     Hello,
     Poll,
     PollReply,
+    RelayAsk,
     Start,
     StepRef,
     Welcome,
 )
+from datacanal.site.answers import checked, read_answer, unreachable
 
 _TIMEOUT = httpx.Timeout(10, connect=3)
 _UPLOAD_TIMEOUT = httpx.Timeout(60, connect=3)
+_RELAY_TIMEOUT = httpx.Timeout(20, connect=3)
+_log = structlog.get_logger()
 M = TypeVar("M", bound=Document)
+
+
+class SiteDoor:
+    """Where the door for sites is: what was pinned, and asked for again when nobody is there any more."""
+
+    def __init__(self, url: str, find: Callable[[], Awaitable[str]]) -> None:
+        self.url = url
+        self._find = find
+        self._looking = asyncio.Lock()
+
+    async def look_again(self, failed: str) -> None:
+        """Nobody answered at this address. Many may say so at once; one of them asks."""
+        async with self._looking:
+            if self.url != failed:
+                return
+            with suppress(ServiceUnreachable, ServiceBusy):
+                self.url = await self._find()
+        if self.url != failed:
+            _log.info("door_moved", door=self.url)
 
 
 class ControlLink:
     """Every call raises `ServiceUnreachable` or `ServiceBusy` where another try may help, else the problem it got."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, token: Callable[[], str]) -> None:
+    def __init__(self, client: httpx.AsyncClient, door: SiteDoor) -> None:
         self._client = client
-        self._url = f"{url}/v1/site"
-        self._token = token
+        self._door = door
 
     async def hello(self, hello: Hello) -> Welcome:
         return await self._ask("hello", hello, Welcome)
@@ -68,11 +93,31 @@ class ControlLink:
         }
         await self._send(f"uploads/{upload}", part, headers, _UPLOAD_TIMEOUT)
 
-    async def _ask(self, path: str, document: Document, model: type[M], within: httpx.Timeout = _TIMEOUT) -> M:
+    @asynccontextmanager
+    async def relayed(self, ask: RelayAsk) -> AsyncIterator[httpx.Response]:
+        """The answer of a sender through the relay, unread. Its refusal is raised; `ServiceBusy` where it is away."""
+        door = self._door.url
+        headers = {"Content-Type": "application/json"}
         try:
-            return model.model_validate_json(await self._post(path, document, within))
-        except ValidationError:
-            raise ServiceBusy(reason="its answer is of another version") from None
+            async with self._client.stream(
+                "POST", f"{door}/v1/site/relay", content=ask.model_dump_json(), headers=headers, timeout=_RELAY_TIMEOUT
+            ) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise _relay_refusal(response)
+                yield response
+        except httpx.TransportError as error:
+            raise await self._unreachable(door, error) from None
+
+    async def send_relay(self, relay: str, content: AsyncIterator[bytes]) -> None:
+        """Stream what was sealed for a consumer."""
+        await self._send(f"relays/{relay}", content, {"Content-Type": "application/octet-stream"}, _UPLOAD_TIMEOUT)
+
+    async def refuse_relay(self, relay: str, problem: Problem) -> None:
+        await self._post(f"relays/{relay}/refuse", problem)
+
+    async def _ask(self, path: str, document: Document, model: type[M], within: httpx.Timeout = _TIMEOUT) -> M:
+        return read_answer(model, await self._post(path, document, within))
 
     async def _post(self, path: str, document: Document, within: httpx.Timeout = _TIMEOUT) -> bytes:
         return await self._send(path, document.model_dump_json(), {"Content-Type": "application/json"}, within)
@@ -80,25 +125,27 @@ class ControlLink:
     async def _send(
         self, path: str, content: str | AsyncIterator[bytes], headers: dict[str, str], within: httpx.Timeout
     ) -> bytes:
+        door = self._door.url
         try:
             response = await self._client.post(
-                f"{self._url}/{path}",
-                content=content,
-                headers={"Authorization": f"Bearer {self._token()}", **headers},
-                timeout=within,
+                f"{door}/v1/site/{path}", content=content, headers=headers, timeout=within
             )
         except httpx.TransportError as error:
-            reason = f"{type(error).__name__} {error}".strip()
-            raise ServiceUnreachable(url=self._url, reason=reason) from None
-        if response.is_success:
-            return response.content
-        raise _failure(response)
+            raise await self._unreachable(door, error) from None
+        return checked(response)
+
+    async def _unreachable(self, door: str, error: httpx.TransportError) -> ServiceUnreachable:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            await self._door.look_again(door)
+        return unreachable(door, error)
 
 
-def _failure(response: httpx.Response) -> DatacanalError:
-    if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return ServiceBusy(reason=f"status {response.status_code}")
+def _relay_refusal(response: httpx.Response) -> DatacanalError:
+    """A relay that cannot be had now, or what the sender says."""
     try:
-        return error_of(Problem.model_validate_json(response.content))
+        problem = Problem.model_validate_json(response.content)
     except ValidationError:
         return ServiceBusy(reason=f"status {response.status_code} without a problem document")
+    if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or problem.code == SessionLost.code:
+        return ServiceBusy(reason=problem.detail)
+    return error_of(problem)

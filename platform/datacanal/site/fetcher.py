@@ -1,14 +1,20 @@
-"""Fetch an output from the site that holds it: in bounded memory, resumed where it broke off, checked whole."""
+"""Fetch an output from the site that holds it: in bounded memory, resumed where it broke off, checked whole.
+
+Straight from the sender's exchange, or through the relay where that cannot be reached.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import httpx
 import stamina
@@ -17,22 +23,45 @@ from datacanal.domain.errors import (
     DatacanalError,
     OutOfDisk,
     OutputLost,
+    ServiceBusy,
+    ServiceUnreachable,
     SiteUnreachable,
     TransferDamaged,
     TransferRefused,
 )
 from datacanal.protocol.problem import Problem, error_of
 from datacanal.protocol.site import Offer
+from datacanal.site.answers import is_of_another_key, words_of
 from datacanal.site.keys import SiteKeys
+from datacanal.site.peer_links import PeerLinks
+from datacanal.site.relay_cipher import BadRecord
 from datacanal.site.tickets import Proof, fetch_text
 
 _CHUNK_BYTES = 2**20
 _DAMAGED_AT_MOST = 3
 _TIMEOUT = httpx.Timeout(10, connect=3)
+_RELAYED_S = 60.0
+"""For how long a site that could not be reached is not tried directly again."""
 
 
 class _Interrupted(Exception):
     """A try that another one may make good."""
+
+
+class _CannotConnect(Exception):
+    """Nobody can be spoken to at the sender's address."""
+
+
+class Relay(Protocol):
+    """The way through the control plane; `RelayAsker` is the real one."""
+
+    def content(self, offer: Offer, offset: int) -> AsyncGenerator[bytes]:
+        """The bytes of the output from `offset` on, each part checked.
+
+        Raises `ServiceUnreachable`, `ServiceBusy` and `SiteUnreachable` where another try may help, `BadRecord` for
+        what was changed on its way, and the sender's refusal.
+        """
+        ...
 
 
 @dataclass
@@ -92,21 +121,27 @@ class _Incoming:
 
 
 class Fetcher:
-    """`deadline_s` is how long a transfer may go without a new byte before the sender counts as unreachable."""
+    """Fetches over `links`, and through the relay where nobody answers there.
+
+    `deadline_s` is how long a transfer may go without a new byte before the sender counts as unreachable.
+    """
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        links: PeerLinks,
+        relay: Relay,
         keys: SiteKeys,
         clock_s: Callable[[], float],
         randomness: Callable[[int], bytes] = os.urandom,
         deadline_s: float = 60,
     ) -> None:
-        self._client = client
+        self._links = links
+        self._relay = relay
         self._keys = keys
         self._clock_s = clock_s
         self._randomness = randomness
         self._deadline_s = deadline_s
+        self._relayed_until_s: dict[str, float] = {}
 
     async def fetch(self, offer: Offer, file: Path, arrival: Arrival) -> None:
         """Bring the output into the file; `arrival` counts while it comes.
@@ -150,20 +185,43 @@ class Fetcher:
     async def _receive(self, offer: Offer, incoming: _Incoming, arrival: Arrival) -> None:
         if incoming.length == offer.bytes:  # the link broke after the last byte
             return
+        if self._relayed_until_s.get(offer.site, 0.0) > time.monotonic():
+            await self._receive_relayed(offer, incoming, arrival, "not tried again so soon")
+            return
         try:
-            async with self._client.stream(
-                "GET", offer.url, headers=self._headers(offer, incoming.length), timeout=_TIMEOUT
-            ) as response:
+            await self._receive_directly(offer, incoming, arrival)
+        except _CannotConnect as error:
+            await self._receive_relayed(offer, incoming, arrival, str(error))
+            self._relayed_until_s[offer.site] = time.monotonic() + _RELAYED_S
+
+    async def _receive_directly(self, offer: Offer, incoming: _Incoming, arrival: Arrival) -> None:
+        client = self._links.client(offer.site)
+        headers = self._headers(offer, incoming.length)
+        try:
+            async with client.stream("GET", offer.url, headers=headers, timeout=_TIMEOUT) as response:
                 await self._check_answer(offer, response)
                 if response.status_code != httpx.codes.PARTIAL_CONTENT and incoming.length:
                     incoming.restart()
                 async for chunk in response.aiter_raw(_CHUNK_BYTES):
-                    arrival.bytes += len(chunk)
-                    if incoming.length + len(chunk) > offer.bytes:
-                        raise incoming.damage(offer, f"more than {offer.bytes} bytes")
-                    await asyncio.to_thread(incoming.write, chunk)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise _Interrupted(f"{type(error).__name__} {error}".strip()) from None
+                    await _take(chunk, offer, incoming, arrival)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if is_of_another_key(error):
+                raise TransferRefused(reason=f"{words_of(error)} (site {offer.site!r} at {offer.url})") from None
+            raise _CannotConnect(words_of(error)) from None
+        except httpx.TransportError as error:
+            raise _Interrupted(words_of(error)) from None
+        except httpx.InvalidURL as error:
+            raise _Interrupted(str(error)) from None
+
+    async def _receive_relayed(self, offer: Offer, incoming: _Incoming, arrival: Arrival, direct: str) -> None:
+        try:
+            async with aclosing(self._relay.content(offer, incoming.length)) as chunks:
+                async for chunk in chunks:
+                    await _take(chunk, offer, incoming, arrival)
+        except BadRecord as error:
+            raise incoming.damage(offer, str(error)) from None
+        except (ServiceUnreachable, ServiceBusy, SiteUnreachable) as error:
+            raise _Interrupted(f"directly: {direct}; through the relay: {error.data.get('reason')}") from None
 
     def _headers(self, offer: Offer, offset: int) -> dict[str, str]:
         unsigned = Proof(offer.ticket, str(int(self._clock_s())), self._randomness(16).hex(), "")
@@ -183,6 +241,13 @@ class Fetcher:
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise _Interrupted(f"status {response.status_code}")
         raise _refusal(offer, response.status_code, await response.aread())
+
+
+async def _take(chunk: bytes, offer: Offer, incoming: _Incoming, arrival: Arrival) -> None:
+    arrival.bytes += len(chunk)
+    if incoming.length + len(chunk) > offer.bytes:
+        raise incoming.damage(offer, f"more than {offer.bytes} bytes")
+    await asyncio.to_thread(incoming.write, chunk)
 
 
 def _refusal(offer: Offer, status: int, body: bytes) -> DatacanalError:

@@ -5,25 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from datacanal.configuration import Configuration, LakeSection, SiteSection
-from datacanal.domain.errors import LakeUnreadable, Unauthenticated
+from datacanal.domain.errors import LakeUnreadable
 from datacanal.homes import only_one
 from datacanal.logs import configure_logs
 from datacanal.serving.runner import bind, stop_asked
 from datacanal.site.assembly import SiteSetup, running_site
 from datacanal.site.engine.specification import PoolShape
 from datacanal.site.fleet.local import LocalPool
+from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.lakes.registry import Lake
 from datacanal.site.places import Places
 from datacanal.site.policy import load_policy
-
-_TOKEN_WAIT_S = 30.0
-_TOKEN_LOOK_S = 0.05
 
 
 def check_site(configuration: Configuration, name: str) -> None:
@@ -35,7 +31,7 @@ def serve_site(configuration: Configuration, name: str) -> None:
     """Serve until SIGTERM or SIGINT, then stop within 5 s.
 
     Raises `BadPolicy`, `NotAvailable`, `LakeUnreadable`, `AlreadyRunning` or `PortInUse` before anything is started,
-    and `Unauthenticated` where no token is found within 30 s.
+    and, for a site that has not joined, `Unauthenticated` where no token is found within 30 s, or what refused it.
     """
     site = configuration.site(name)
     lakes = open_lakes(site)
@@ -62,27 +58,6 @@ def _check_readable(lake: LakeSection) -> None:
         raise LakeUnreadable(lake=lake.name, url=lake.url, reason=error.strerror or str(error)) from None
 
 
-class TokenSource:
-    """The site's token: its own file, which the control plane may renew, else the environment."""
-
-    def __init__(self, file: Path, environment: str) -> None:
-        self._file = file
-        self._environment = environment
-
-    def __call__(self) -> str:
-        with suppress(OSError, UnicodeDecodeError):
-            return self._file.read_text(encoding="ascii").strip()
-        return self._environment
-
-    async def appear(self) -> None:
-        """Wait for a token. Raises `Unauthenticated`."""
-        until_s = time.monotonic() + _TOKEN_WAIT_S
-        while not self():
-            if time.monotonic() > until_s:
-                raise Unauthenticated(reason=f"no token in {self._file} or DATACANAL_TOKEN")
-            await asyncio.sleep(_TOKEN_LOOK_S)
-
-
 async def _serve(configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places) -> None:
     stop = stop_asked()
     listening = bind(site.exchange, key=f"sites.{site.name}.exchange")
@@ -100,17 +75,16 @@ async def _serve(configuration: Configuration, site: SiteSection, lakes: Sequenc
 async def _serve_on(
     listening: socket.socket, configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places
 ) -> None:
-    token = TokenSource(places.home / "token", os.environ.get("DATACANAL_TOKEN", ""))
-    await token.appear()
     async with running_site(
         SiteSetup(
             name=site.name,
-            control_url=site.control,
+            control=PublicDoor(site.control, site.ca),
             lakes=tuple(lakes),
             places=places,
-            token=token,
+            tokens=Tokens(places.home, os.environ.get("DATACANAL_TOKEN", "")),
             pool=LocalPool(_shape(site, lakes, places), places.home / "pool"),
             limits=configuration.limits,
+            exchange_url=site.exchange_url,
         ),
         listening,
     ) as agent:

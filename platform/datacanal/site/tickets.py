@@ -10,10 +10,11 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from datacanal.domain.errors import TransferRefused
+from datacanal.domain.errors import DatacanalError, TransferRefused
 from datacanal.protocol.base import Document
 from datacanal.site.keys import is_signed_by
 from datacanal.site.record.entry import Entry
@@ -22,6 +23,7 @@ WINDOW_S = 300
 """How far the clocks of two sites may differ; a signature is good for one fetch inside it."""
 NONCE_EXPIRY_S = 2 * WINDOW_S
 """For how long a used nonce must be remembered, over restarts too: a proof may carry a time that is yet to come."""
+_LONGEST_TIME = 11
 
 IsNew = Callable[[str, float], bool]
 """Whether a nonce is used for the first time, at that time; it no longer is afterwards (see `NonceBook.use`)."""
@@ -80,8 +82,10 @@ def check_fetch(output: str, range_: str, proof: Proof, seal: bytes, is_new: IsN
         raise TransferRefused(reason="the ticket expired")
     if ticket.output != output:
         raise TransferRefused(reason="the ticket is for another output")
-    if not proof.time.isascii() or not proof.time.isdigit() or abs(int(proof.time[:20]) - now_s) > WINDOW_S:
-        raise TransferRefused(reason=f"the clocks of the two sites differ by more than {WINDOW_S} s")
+    if not proof.time.isascii() or not proof.time.isdigit() or len(proof.time) > _LONGEST_TIME:
+        raise TransferRefused(reason="the fetch does not say when it was made")
+    if abs(int(proof.time) - now_s) > WINDOW_S:
+        raise TransferRefused(reason=_clocks(ticket.consumer, int(proof.time), now_s))
     if not is_signed_by(ticket.key, fetch_text(output, range_, proof), proof.signature):
         raise TransferRefused(reason="the fetch is not signed by the consumer that the ticket names")
     if not is_new(proof.nonce, now_s):
@@ -89,7 +93,15 @@ def check_fetch(output: str, range_: str, proof: Proof, seal: bytes, is_new: IsN
     return ticket
 
 
-def refused_fetch(output: str, proof: Proof, seal: bytes, refusal: TransferRefused, now_s: float) -> Entry:
+def _clocks(consumer: str, there_s: float, here_s: float) -> str:
+    there, here = (datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for at_s in (there_s, here_s))
+    return (
+        f"the clocks of the two sites differ by more than {WINDOW_S} s: the fetch of site {consumer!r} says {there},"
+        f" the clock of its sender {here}; set them right and run the job again"
+    )
+
+
+def refused_fetch(output: str, proof: Proof, seal: bytes, refusal: DatacanalError, now_s: float) -> Entry:
     """The record of a refused fetch. Job, step and consumer are known only from a ticket that this agent sealed."""
     reason = f"{refusal.code}: {refusal.detail} ({output})"
     at_ms = int(now_s * 1000)

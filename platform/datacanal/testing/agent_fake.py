@@ -34,6 +34,7 @@ from datacanal.protocol.site import (
     UploadCommand,
     Welcome,
 )
+from datacanal.site.identity import SiteIdentity
 from datacanal.testing.compiler_fake import COLUMN
 
 M = TypeVar("M", bound=Document)
@@ -41,7 +42,7 @@ RESULT = b"the result of the scripted agent\n"
 
 
 class ScriptedAgent:
-    """One agent of a site over any HTTP client whose base URL is the control plane's and that carries its token.
+    """One agent of a site over any HTTP client whose base URL is the sites' door and that shows its certificate.
 
     Every method is one call of the protocol and raises the problem that it got as an error.
     """
@@ -49,14 +50,15 @@ class ScriptedAgent:
     def __init__(
         self,
         http: httpx.AsyncClient,
-        site: str,
+        identity: SiteIdentity,
         *,
         instance: str = "agent",
         boot: str = "boot1",
         datasets: list[DatasetReport] | None = None,
     ) -> None:
         self._http = http
-        self.site = site
+        self.site = identity.site
+        self.public_key = identity.keys.public
         self.instance = instance
         self.boot = boot
         self.datasets = datasets or []
@@ -74,8 +76,8 @@ class ScriptedAgent:
             plan_formats=[PLAN_FORMAT],
             kernel="v2.0.0",
             functions="f" * 64,
-            exchange=f"http://127.0.0.1:1/{self.site}",
-            public_key=f"key-{self.site}",
+            exchange=f"https://127.0.0.1:1/{self.site}",
+            public_key=self.public_key,
             slots=2,
             lakes=[LakeReport(name=lake, policy_digest="p" * 64) for lake in lakes],
         )
@@ -111,7 +113,7 @@ class ScriptedAgent:
                 output=f"out_{lease.job}_{lease.step}",
                 step=lease.step,
                 site=self.site,
-                url=f"http://127.0.0.1:1/{self.site}",
+                url=f"https://127.0.0.1:1/{self.site}",
                 ticket=f"ticket-for-{consumer.public_key}",
                 rows=rows,
                 bytes=100,

@@ -1,4 +1,4 @@
-"""A whole control plane on loopback for tests: real HTTP, real store, and a compiler of the test's choice."""
+"""A whole control plane on loopback for tests: real HTTP and TLS, real store, a compiler of the test's choice."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from pathlib import Path
 import httpx
 
 from datacanal.configuration import Configuration, LimitsSection, SiteSection
-from datacanal.control.api.app import build_app
 from datacanal.control.clock import Clock, SystemClock
+from datacanal.control.doors import bind_site_door
 from datacanal.control.plane import Plane
 from datacanal.control.planner import Compiler
-from datacanal.control.service import running_plane
+from datacanal.control.service import answering, running_plane
 from datacanal.control.store.opening import open_store
-from datacanal.serving.runner import HttpServer, address_of, bind
+from datacanal.serving.runner import address_of, bind
+from datacanal.serving.tls import pinned_client
+from datacanal.site.identity import SiteIdentity, load_identity
+from datacanal.site.joining import PublicDoor, Tokens, ensure_joined
 from datacanal.testing.agent_fake import ScriptedAgent
 from datacanal.testing.compiler_fake import ScriptedCompiler
 
@@ -48,11 +51,24 @@ class ControlHouse:
         return await self.client(made.json()["secret"])
 
     async def agent(self, site: str, boot: str = "boot1") -> ScriptedAgent:
-        """An agent of the site that has said hello."""
-        http = await self.client((self._home / "sites" / site / "token").read_text().strip())
-        agent = ScriptedAgent(http, site, boot=boot)
+        """An agent of the site that has joined and said hello."""
+        member, http = await self.member(site)
+        agent = ScriptedAgent(http, member, boot=boot)
         await agent.hello()
         return agent
+
+    async def member(self, site: str) -> tuple[SiteIdentity, httpx.AsyncClient]:
+        """The site's identity, and its client at the sites' door; it joins by the token of the first start."""
+        home = self.site_home(site)
+        identity = load_identity(home, site, lambda length: site.encode().ljust(length, b".")[:length])
+        joined = await ensure_joined(home, identity, PublicDoor(self.url), Tokens(home, ""))
+        verify = pinned_client(joined.certificate, identity.pair)
+        http = httpx.AsyncClient(base_url=joined.door, verify=verify, timeout=40, trust_env=False)
+        return identity, await self._resources.enter_async_context(http)
+
+    def site_home(self, site: str) -> Path:
+        """The home of a site on this machine."""
+        return self._home / "sites" / site
 
 
 @asynccontextmanager
@@ -74,14 +90,7 @@ async def control_house(
     engine = open_store(home, running_clock)
     async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler()) as plane:
         listening = bind("127.0.0.1:0", key="control.listen")
+        for_sites = bind_site_door(configuration.control, home)
         url = f"http://{address_of(listening)}"
-        server = HttpServer(build_app(plane), listening)
-        await server.start()
-        try:
-            async with AsyncExitStack() as resources:
-                try:
-                    yield ControlHouse(plane, url, home, resources)
-                finally:
-                    plane.begin_closing()
-        finally:
-            await server.stop()
+        async with answering(plane, listening, for_sites, None), AsyncExitStack() as resources:
+            yield ControlHouse(plane, url, home, resources)

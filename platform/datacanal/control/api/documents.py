@@ -11,17 +11,19 @@ from pydantic.json_schema import models_json_schema
 
 from datacanal.protocol.problem import Problem
 from datacanal.protocol.public import JobRequest, TokenRequest
-from datacanal.protocol.site import CatalogueReport, Finish, Heartbeat, Hello, Poll, Start
+from datacanal.protocol.site import CatalogueReport, Finish, Heartbeat, Hello, Join, Poll, RelayAsk, Start
 from datacanal.serving.problems import PROBLEM_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
     JobRequest,
     TokenRequest,
+    Join,
     Hello,
     CatalogueReport,
     Poll,
     Heartbeat,
+    RelayAsk,
     Start,
     Finish,
     Problem,

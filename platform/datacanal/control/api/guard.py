@@ -10,11 +10,13 @@ from fastapi import Depends, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from datacanal.control.joining import Member
 from datacanal.control.plane import Plane
 from datacanal.domain.access import Action, Principal, check_permitted
 from datacanal.domain.errors import BadField
+from datacanal.serving.protocol import peer_of
 
-_bearer_scheme = HTTPBearer(auto_error=False, scheme_name="token", description="a token: dct_…")
+BEARER = HTTPBearer(auto_error=False, scheme_name="token", description="a token: dct_…")
 
 Guard = Callable[[Action], Any]
 
@@ -24,7 +26,7 @@ def guard_of(plane: Plane) -> Guard:
 
     def permitted(action: Action) -> Any:
         async def principal(
-            request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer_scheme)]
+            request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
         ) -> Principal:
             caller = plane.tokens.principal(given.credentials if given is not None else None)
             check_permitted(caller, action)
@@ -34,6 +36,17 @@ def guard_of(plane: Plane) -> Guard:
         return Depends(principal)
 
     return permitted
+
+
+def site_guard(plane: Plane) -> Any:
+    """The dependency that yields the site whose certificate the caller holds."""
+
+    async def member(request: Request) -> Member:
+        found = plane.members.member(peer_of(request.scope))
+        check_query(request)
+        return found
+
+    return Depends(member)
 
 
 def check_query(request: Request) -> None:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response, Security
+from fastapi.security import HTTPAuthorizationCredentials
 
 from datacanal.control.api.answers import answer, nothing
 from datacanal.control.api.documents import json_body, problems
-from datacanal.control.api.guard import Guard
+from datacanal.control.api.guard import BEARER, check_query
+from datacanal.control.api.streams import PassedOn
+from datacanal.control.joining import Member
 from datacanal.control.plane import Plane
 from datacanal.control.uploads import Head
-from datacanal.domain.access import Action, Principal
-from datacanal.domain.errors import BadField, DatacanalError
+from datacanal.domain.errors import BadField, DatacanalError, Forbidden, NotFound, SiteUnreachable, Unauthenticated
 from datacanal.protocol.problem import Problem
 from datacanal.protocol.site import (
     CatalogueReport,
+    Door,
     Finish,
     Heartbeat,
     HeartbeatReply,
     Hello,
+    Join,
+    Joined,
     Poll,
     PollReply,
+    RelayAsk,
     Start,
     Welcome,
 )
@@ -32,24 +40,62 @@ from datacanal.serving.problems import problem_response
 
 # A catalogue of thousands of columns is larger than any other message.
 MAX_CATALOGUE_BYTES = 64 * 2**20
+_BINARY = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
-def site_routes(plane: Plane, permitted: Guard) -> APIRouter:
-    """What agents call."""
-    router = APIRouter(prefix="/v1/site", tags=["site protocol"])
-    acting = permitted(Action.ACT_AS_SITE)
-    _add_session(router, plane, acting)
-    _add_attempts(router, plane, acting)
-    _add_uploads(router, plane, acting)
+def join_routes(plane: Plane, door_at: Callable[[str], str]) -> APIRouter:
+    """How a site joins, and finds its door again. These two are public; the token and the door prove themselves."""
+    router = APIRouter(prefix="/v1/site", tags=["joining"])
+
+    @router.post("/join", response_model=Joined, responses=problems(body=True), openapi_extra=json_body(Join))
+    async def join(
+        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+    ) -> Response:
+        """Let a site's certificate in, for a one-time token."""
+        check_query(request)
+        wanted = await read_document(request, Join)
+        if given is None:
+            raise Unauthenticated(reason="the Authorization header with a Bearer token is missing")
+        member = await plane.members.join(given.credentials, wanted)
+        plane.coordinator.forget(member.tenant, member.site)
+        door = door_at(request.headers.get("host", ""))
+        return answer(Joined(door=door, certificate=plane.door.certificate, issuer=plane.issuer.public))
+
+    @router.get("/door", response_model=Door, responses={400: problems()[400]})
+    async def door(request: Request) -> Response:
+        """Where the sites' door is now; whoever asks knows its certificate already, or has no use for it."""
+        check_query(request)
+        return answer(Door(door=door_at(request.headers.get("host", ""))))
+
     return router
 
 
-def _add_session(router: APIRouter, plane: Plane, acting: Principal) -> None:
+def site_routes(plane: Plane, acting: Any) -> APIRouter:
+    """What agents call, at the door where each shows its certificate."""
+    router = APIRouter(prefix="/v1/site", tags=["site protocol"])
+    _add_session(router, plane, acting)
+    _add_attempts(router, plane, acting)
+    _add_uploads(router, plane, acting)
+    _add_relays(router, plane, acting)
+    return router
+
+
+def _own_hello(caller: Member, hello: Hello) -> Hello:
+    """Transfers are made for the key in the hello, so it must be the caller's own."""
+    if hello.public_key != caller.certificate.key:
+        action = "have transfers made for another key than that of its certificate"
+        raise Forbidden(role=f"site {caller.site}", action=action, allowed="its own key")
+    return hello
+
+
+def _add_session(router: APIRouter, plane: Plane, acting: Any) -> None:
     @router.post("/hello", response_model=Welcome, responses=problems(409, body=True), openapi_extra=json_body(Hello))
-    async def hello(request: Request, caller: Principal = acting) -> Response:
+    async def hello(request: Request, caller: Member = acting) -> Response:
         """Begin a session."""
-        return answer(await plane.coordinator.hello(caller, await read_document(request, Hello)))
+        return answer(
+            await plane.coordinator.hello(caller.principal, _own_hello(caller, await read_document(request, Hello)))
+        )
 
     @router.post(
         "/catalogue",
@@ -57,18 +103,18 @@ def _add_session(router: APIRouter, plane: Plane, acting: Principal) -> None:
         responses=problems(409, body=True),
         openapi_extra=json_body(CatalogueReport),
     )
-    async def catalogue(request: Request, caller: Principal = acting) -> Response:
+    async def catalogue(request: Request, caller: Member = acting) -> Response:
         """Report all datasets."""
         report = await read_document(request, CatalogueReport, MAX_CATALOGUE_BYTES)
-        await plane.coordinator.report_catalogue(caller, report)
+        await plane.coordinator.report_catalogue(caller.principal, report)
         return nothing()
 
     @router.post("/poll", response_model=PollReply, responses=problems(409, body=True), openapi_extra=json_body(Poll))
-    async def poll(request: Request, caller: Principal = acting) -> Response:
+    async def poll(request: Request, caller: Member = acting) -> Response:
         """Wait for work."""
         wanted = await read_document(request, Poll)
         async with watching(request) as departure:
-            return answer(await plane.coordinator.poll(caller, wanted, departure))
+            return answer(await plane.coordinator.poll(caller.principal, wanted, departure))
 
     @router.post(
         "/heartbeat",
@@ -76,21 +122,21 @@ def _add_session(router: APIRouter, plane: Plane, acting: Principal) -> None:
         responses=problems(409, body=True),
         openapi_extra=json_body(Heartbeat),
     )
-    async def heartbeat(request: Request, caller: Principal = acting) -> Response:
+    async def heartbeat(request: Request, caller: Member = acting) -> Response:
         """Keep leases alive."""
-        return answer(await plane.coordinator.heartbeat(caller, await read_document(request, Heartbeat)))
+        return answer(await plane.coordinator.heartbeat(caller.principal, await read_document(request, Heartbeat)))
 
 
-def _add_attempts(router: APIRouter, plane: Plane, acting: Principal) -> None:
+def _add_attempts(router: APIRouter, plane: Plane, acting: Any) -> None:
     @router.post(
         "/jobs/{job}/steps/{step}/start",
         status_code=204,
         responses=problems(404, 409, body=True),
         openapi_extra=json_body(Start),
     )
-    async def start(request: Request, job: str, step: str, caller: Principal = acting) -> Response:
+    async def start(request: Request, job: str, step: str, caller: Member = acting) -> Response:
         """The attempt runs."""
-        await plane.coordinator.start(caller, job, step, await read_document(request, Start))
+        await plane.coordinator.start(caller.principal, job, step, await read_document(request, Start))
         return nothing()
 
     @router.post(
@@ -99,34 +145,30 @@ def _add_attempts(router: APIRouter, plane: Plane, acting: Principal) -> None:
         responses=problems(404, 409, body=True),
         openapi_extra=json_body(Finish),
     )
-    async def finish(request: Request, job: str, step: str, caller: Principal = acting) -> Response:
+    async def finish(request: Request, job: str, step: str, caller: Member = acting) -> Response:
         """The attempt ended."""
-        await plane.coordinator.finish(caller, job, step, await read_document(request, Finish))
+        await plane.coordinator.finish(caller.principal, job, step, await read_document(request, Finish))
         return nothing()
 
 
-def _add_uploads(router: APIRouter, plane: Plane, acting: Principal) -> None:
-    binary = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
-
-    @router.post("/uploads/{upload}", status_code=204, responses=problems(404, 408), openapi_extra=binary)
+def _add_uploads(router: APIRouter, plane: Plane, acting: Any) -> None:
+    @router.post("/uploads/{upload}", status_code=204, responses=problems(404, 408), openapi_extra=_BINARY)
     async def send(
         request: Request,
         upload: str,
         length: Annotated[int, Header(alias="Datacanal-Length", ge=0, le=2**53)],
         digest: Annotated[str, Header(alias="Datacanal-Digest", pattern=_SHA256.pattern)],
-        caller: Principal = acting,
+        caller: Member = acting,
     ) -> Response:
         """Send an export, from the offset asked for on, to the client who waits for it."""
-        waiting = plane.relay.find(upload, caller.name)
+        waiting = plane.relay.find(upload, caller.site)
         if length < waiting.command.offset:
             waiting.begin_empty(Head(length, digest))
             raise BadField(field="Datacanal-Length", reason="the export ends before the offset asked for")
         try:
             await waiting.send(Head(length, digest), stream_body(request))
         except DatacanalError as error:
-            refusal = problem_response(error)
-            refusal.headers["Connection"] = "close"  # else the agent would go on sending what nobody wants
-            return refusal
+            return _unwanted(error)
         return nothing()
 
     @router.post(
@@ -135,8 +177,61 @@ def _add_uploads(router: APIRouter, plane: Plane, acting: Principal) -> None:
         responses=problems(404, body=True),
         openapi_extra=json_body(Problem),
     )
-    async def refuse(request: Request, upload: str, caller: Principal = acting) -> Response:
+    async def refuse(request: Request, upload: str, caller: Member = acting) -> Response:
         """Say why an export cannot be sent."""
-        waiting = plane.relay.find(upload, caller.name)
+        waiting = plane.relay.find(upload, caller.site)
         waiting.refuse(await read_document(request, Problem))
         return nothing()
+
+
+def _add_relays(router: APIRouter, plane: Plane, acting: Any) -> None:
+    sealed: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    }
+
+    @router.post(
+        "/relay",
+        response_class=Response,
+        responses={**sealed, **problems(404, 409, 410, 503, body=True)},
+        openapi_extra=json_body(RelayAsk),
+    )
+    async def ask(request: Request, caller: Member = acting) -> Response:
+        """Fetch from another site through here: what comes is sealed for the caller by the sender."""
+        wanted = await read_document(request, RelayAsk)
+        await plane.coordinator.check_session(caller.principal, wanted.session)
+        if wanted.site not in plane.catalogue.known(caller.tenant).sites:
+            raise NotFound(what="site", name=wanted.site)
+        if absence := plane.coordinator.absence(caller.tenant, wanted.site):
+            raise SiteUnreachable(site=wanted.site, reason=absence)
+        async with AsyncExitStack() as stack:
+            relay = stack.enter_context(plane.relays.requested(wanted))
+            await relay.begun()
+            return PassedOn(relay.chunks, stack.pop_all(), media_type="application/octet-stream")
+        raise AssertionError("unreachable")
+
+    @router.post("/relays/{relay}", status_code=204, responses=problems(404, 408), openapi_extra=_BINARY)
+    async def serve(request: Request, relay: str, caller: Member = acting) -> Response:
+        """Send what was asked for through the relay, sealed."""
+        try:
+            await plane.relays.find(relay, caller.site).send(stream_body(request))
+        except DatacanalError as error:
+            return _unwanted(error)
+        return nothing()
+
+    @router.post(
+        "/relays/{relay}/refuse",
+        status_code=204,
+        responses=problems(404, body=True),
+        openapi_extra=json_body(Problem),
+    )
+    async def decline(request: Request, relay: str, caller: Member = acting) -> Response:
+        """Say why a fetch is not served."""
+        waiting = plane.relays.find(relay, caller.site)
+        waiting.refuse(await read_document(request, Problem))
+        return nothing()
+
+
+def _unwanted(error: DatacanalError) -> Response:
+    refusal = problem_response(error)
+    refusal.headers["Connection"] = "close"  # else the agent would go on sending what nobody wants
+    return refusal

@@ -49,7 +49,10 @@ class Base(DeclarativeBase):
 
 
 class TokenRow(Owned, Base):
-    """A token; of its secret only the digest. `principal` created it, `name` is who it speaks for."""
+    """A token; of its secret only the digest. `principal` created it, `name` is who it speaks for.
+
+    A token of the role `site` is used up by the one join that it is for.
+    """
 
     __tablename__ = "tokens"
     __table_args__ = (one_of("role", ROLES),)
@@ -62,6 +65,7 @@ class TokenRow(Owned, Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
 
 
 class JobRow(Owned, Base):
@@ -189,6 +193,21 @@ class SiteRow(Owned, Base):
     tenant: Mapped[str] = mapped_column(String(128), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     seen_at: Mapped[datetime | None]
+
+
+class SiteCertificateRow(Owned, Base):
+    """A certificate that a site joined with, by which token; the one that was not replaced proves the site now."""
+
+    __tablename__ = "site_certificates"
+    __table_args__ = (Index(None, "tenant", "site"), Index(None, "fingerprint"))
+
+    id: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=True)
+    site: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    certificate: Mapped[str]
+    token_id: Mapped[str] = mapped_column(ForeignKey("tokens.id"))
+    joined_at: Mapped[datetime]
+    replaced_at: Mapped[datetime | None]
 
 
 class LakeRow(Owned, Base):
