@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from datacanal.domain.errors import DatacanalError, Kind, OutputLost
+from datacanal.domain.errors import DatacanalError, OutputLost
 from datacanal.protocol.plan import Step
 from datacanal.protocol.problem import error_of, problem_of
 from datacanal.protocol.site import Done, Failed, Lease, Offer, Received
@@ -90,7 +90,9 @@ class StepRunner:
             task = verified_task(lease, verified, self.keys, self.lakes.roots, inputs, file, room_bytes)
             outcome = await self._pooled(task, running)
             if not isinstance(outcome, TaskDone):
-                raise await asyncio.to_thread(self._failure, lease, error_of(outcome.problem))
+                error = error_of(outcome.problem)
+                await asyncio.to_thread(self.verifier.note_failure, lease, error)
+                raise error
             return await asyncio.to_thread(self._released, lease, verified, output_id, file, outcome)
         except BaseException:
             file.unlink(missing_ok=True)
@@ -138,12 +140,6 @@ class StepRunner:
             running.in_pool = False
         running.said = outcome.said
         return outcome
-
-    def _failure(self, lease: Lease, error: DatacanalError) -> DatacanalError:
-        """The error itself. Where the kernel found that the step may not be, the record says so."""
-        if error.kind is Kind.POLICY:
-            self.verifier.refuse(lease, error)
-        return error
 
     def _released(self, lease: Lease, verified: VerifiedStep, output_id: str, file: Path, made: TaskDone) -> OutputRow:
         """Keep what was made, past the gate if it leaves or has groups."""

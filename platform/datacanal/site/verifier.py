@@ -11,7 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from datacanal.domain.errors import DatacanalError, KernelMismatch, OutputLost
+from datacanal.domain.errors import (
+    ConstructNotAllowed,
+    DatacanalError,
+    DatasetNotFound,
+    FunctionNotAllowed,
+    KernelMismatch,
+    Kind,
+    NotASelect,
+    OutputLost,
+    SqlBadText,
+    SqlSyntax,
+    SqlTooDeep,
+    SqlTooLong,
+)
 from datacanal.protocol.authority import Authority
 from datacanal.protocol.base import digest_of
 from datacanal.protocol.plan import Plan, PlanColumn, Step
@@ -26,6 +39,19 @@ from datacanal.site.step_shape import check_shape, refused
 from datacanal.site.store.fences import FenceBook, LeaseFence
 
 _LARGEST = 2**62
+_NEVER_PLANNED = frozenset(
+    error.code
+    for error in (
+        ConstructNotAllowed,
+        DatasetNotFound,
+        FunctionNotAllowed,
+        NotASelect,
+        SqlBadText,
+        SqlSyntax,
+        SqlTooDeep,
+        SqlTooLong,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +106,14 @@ class StepVerifier:
         except DatacanalError as error:
             self.refuse(lease, error)
             raise
+
+    def note_failure(self, lease: Lease, error: DatacanalError) -> None:
+        """Record a failure of the pool, if it is a refusal.
+
+        What no statement may say was refused by the planner already: what of it comes here was forged.
+        """
+        if error.kind is Kind.POLICY or error.code in _NEVER_PLANNED:
+            self.refuse(lease, error)
 
     def refuse(self, lease: Lease, error: DatacanalError) -> None:
         """Record that the step was refused. Counts that no column can hold are left out."""
