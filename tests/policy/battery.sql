@@ -347,7 +347,7 @@ SELECT max(income) FROM people
 SELECT district FROM people WHERE income > 20001
 SELECT district FROM people WHERE income BETWEEN 20000 AND 20001
 SELECT income // 1000 FROM people
-SELECT sum(income) FROM people GROUP BY account_id
+SELECT sum(income) FROM people GROUP BY income
 SELECT (SELECT max(income) FROM people q WHERE q.district = r.district) FROM rates r
 
 -- refused crm.people.joined_on aggregate
