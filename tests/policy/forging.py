@@ -7,14 +7,18 @@ stands in the way. What `Agent.run` gives is what the agent would report.
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import duckdb
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from datacanal.control.identity import Issuer
@@ -23,7 +27,7 @@ from datacanal.planning.binding import BindRequest, BoundTable, NamedType, Quest
 from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.planning.functions import functions_digest
 from datacanal.planning.labelling import input_tables, labelled, traced
-from datacanal.planning.lineage import protected_labels
+from datacanal.planning.lineage import output_labels, protected_labels
 from datacanal.protocol.authority import Authority
 from datacanal.protocol.catalogue import DatasetColumn, Snapshot, SnapshotFile
 from datacanal.protocol.plan import (
@@ -38,16 +42,26 @@ from datacanal.protocol.plan import (
     Transfer,
     TransferInput,
 )
-from datacanal.protocol.site import Consumer, Lease, Offer
+from datacanal.protocol.site import Consumer, Done, Failed, Lease, Offer
 from datacanal.site.authorities import Authorities
 from datacanal.site.checks import Site
 from datacanal.site.engine.etag import etag_of
+from datacanal.site.engine.kernel import Kernel
+from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed
+from datacanal.site.engine.work import KernelSettings, Work
+from datacanal.site.fetcher import Arrival, Fetcher
+from datacanal.site.fleet.port import Pool
+from datacanal.site.gate.passing import EgressGate
 from datacanal.site.keys import SiteKeys, load_keys
+from datacanal.site.lakes.registry import LakeRegistry
+from datacanal.site.places import Places
 from datacanal.site.policy import Policy
 from datacanal.site.policy.book import PolicyBook
 from datacanal.site.policy.governed import Governance
 from datacanal.site.record.entry import Recorded
+from datacanal.site.runner import Running, StepRunner
 from datacanal.site.step_datasets import Datasets, Shown
+from datacanal.site.store.entity_sets import EntityLog
 from datacanal.site.store.fences import FenceBook
 from datacanal.site.store.models import OutputRow
 from datacanal.site.store.policies import PolicyStore
@@ -100,6 +114,43 @@ class Pinned:
         return self._keys[site].public
 
 
+class OneKernel:
+    """A pool of one kernel in a thread: no process and no new database for each task."""
+
+    slots = 1
+
+    def __init__(self, shape: PoolShape) -> None:
+        self._shape = shape
+        self._kernel = Kernel(
+            KernelSettings(
+                readable=shape.readable,
+                scratch=shape.scratch,
+                spill=str(Path(shape.scratch, "spill")),
+                spill_bytes=shape.spill_bytes,
+                memory_bytes=shape.memory_bytes,
+                threads=shape.threads,
+            )
+        )
+
+    async def run(self, task: Task) -> TaskDone | TaskFailed:
+        work = Work(task=task, memory_bytes=self._shape.memory_bytes, threads=self._shape.threads)
+        return await asyncio.to_thread(self._kernel.run, work)
+
+    def close(self) -> None:
+        self._kernel.close()
+
+
+class Post:
+    """Brings what it was given, whatever was offered."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    async def fetch(self, offer: Offer, file: Path, arrival: Arrival) -> None:
+        await asyncio.to_thread(file.write_bytes, self.content)
+        arrival.bytes += len(self.content)
+
+
 @dataclass
 class Clock:
     """What time it is at the agent."""
@@ -110,7 +161,7 @@ class Clock:
         return self.now
 
 
-@dataclass
+@dataclass(eq=False)
 class World:
     """The agent of `core`, its lake, and the keys of the others. `reopen` is a restart."""
 
@@ -123,12 +174,19 @@ class World:
         self.snapshots = {name: _snapshot(self.home / "lake", name) for name in ROWS}
         self.governance = Governance(lambda _lake: "00" * 32)
         self.binder = DuckDBBinder()
+        self.post = Post()
+        scratch, lake = str(Places(self.home / "core").scratch), str(self.home / "lake")
+        self.pool = OneKernel(PoolShape(workers=1, threads=1, memory_bytes=2**29, readable=[lake], scratch=scratch))
         self.open()
 
     def open(self) -> None:
         self.books: SiteBooks = open_books(self.home / "core")
+        # Only processes end here, never machines: nothing has to reach the disk.
+        self.books.engine.dispose()
+        event.listen(self.books.engine, "connect", lambda given, _: given.execute("PRAGMA synchronous = OFF"))
         self.policies = PolicyBook({"transactions": POLICY}, {}, PolicyStore(self.books.engine), self.clock, 7200)
         self.verifier = self.verifier_of(Pinned({"users": self.keys["users"]}))
+        self.runner = self._runner()
 
     def reopen(self) -> None:
         self.books.close()
@@ -136,6 +194,7 @@ class World:
 
     def close(self) -> None:
         self.books.close()
+        self.pool.close()
         self.binder.close()
 
     def verifier_of(self, pins: Pinned) -> StepVerifier:
@@ -151,6 +210,30 @@ class World:
             record=self.books.record.add,
             clock=self.clock,
         )
+
+    def _runner(self) -> StepRunner:
+        places = Places(self.home / "core")
+        books = self.books
+        return StepRunner(
+            site=self.verifier.site,
+            verifier=self.verifier,
+            keys=books.keys,
+            exchange_url="https://127.0.0.1:8410",
+            places=places,
+            lakes=cast("LakeRegistry", SimpleNamespace(roots={"transactions": self.home / "lake"})),
+            work=books.work,
+            gate=EgressGate("core", self.policies, books.egress, EntityLog(books.engine)),
+            fetcher=cast("Fetcher", self.post),
+            pool=cast("Pool", self.pool),
+            clock=self.clock,
+            new_id=lambda prefix: f"{prefix}_{os.urandom(8).hex()}",
+            transfer_expiry_s=7200,
+        )
+
+    def run(self, lease: Lease) -> Done | Failed:
+        """What the agent reports of the lease, its pool being threads of this process."""
+
+        return asyncio.run(self.runner.run(lease, Running()))
 
     def shown(self, policy: Policy, snapshot: Snapshot) -> Shown:
         seen = self.governance.of(policy, snapshot)
@@ -186,11 +269,8 @@ class World:
 
     def aggregate(self, step_id: str, sql: str, inputs: Sequence[StepInput], protection: Protection) -> Step:
         """An aggregate step as an honest planner makes it; its measures are sums."""
-        binding, relation = self._bound(sql, inputs)
-        columns = [
-            PlanColumn(name=column.name, type=column.type, label=traced.label)
-            for column, traced in zip(binding.columns, relation.columns, strict=True)
-        ]
+        columns = self.relation(sql, inputs)
+        _, relation = self._bound(sql, inputs)
         labels = protected_labels(relation, protection, [column.name for column in columns])
         types = {column.name: column.type for column in columns}
         names = [*protection.groups, *(f"a{number}" for number in range(len(protection.measures)))]
@@ -202,6 +282,15 @@ class World:
             id=step_id, site="core", kind="aggregate", sql=sql, inputs=list(inputs), columns=given, relation=columns,
             protection=protection, estimate=NOTHING,
         )  # fmt: skip
+
+    def relation(self, sql: str, inputs: Sequence[StepInput]) -> list[PlanColumn]:
+        """The columns that the text gives, each with the label that says of itself what it is."""
+        binding, relation = self._bound(sql, inputs)
+        labels = output_labels(relation)
+        return [
+            PlanColumn(name=column.name, type=column.type, label=label)
+            for column, label in zip(binding.columns, labels, strict=True)
+        ]
 
     def _bound(self, sql: str, inputs: Sequence[StepInput]) -> Any:
         tables = [

@@ -7,9 +7,12 @@ the agent says the right code, and its record holds the refusal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.policy.forging import (
@@ -24,11 +27,16 @@ from tests.policy.forging import (
 )
 
 from datacanal.control.identity import Issuer
-from datacanal.domain.errors import DatacanalError
+from datacanal.domain.errors import DatacanalError, PeerUnknown, TransferRefused
 from datacanal.protocol.labels import Label
 from datacanal.protocol.plan import Entity, Estimate, Measure, Plan, PlanColumn, Protection, Step
-from datacanal.protocol.site import Consumer, Lease
+from datacanal.protocol.site import Consumer, Done, Failed, Lease
+from datacanal.site.exchange import Handout
+from datacanal.site.labels_seal import LABELS_KEY, sealed
+from datacanal.site.peers import Peers
+from datacanal.site.store.fences import NonceBook
 from datacanal.site.store.models import OutputRow
+from datacanal.site.tickets import NONCE_EXPIRY_S, Proof, Ticket, fetch_text, mint
 
 THIEF = Issuer(Ed25519PrivateKey.from_private_bytes(b"t" * 32))
 BY_CHANNEL = Protection(
@@ -48,6 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 # ---------------------------------------------------------------- honest plans
 
 
+@cache
 def out(world: World) -> Plan:
     """Payments go from core to users, where the result is made."""
     scan = world.step(
@@ -58,6 +67,7 @@ def out(world: World) -> Plan:
     return plan_of([scan, query])
 
 
+@cache
 def arriving(world: World) -> Plan:
     """People come from users to core, where the result is made."""
     people = people_scan()
@@ -86,6 +96,7 @@ def people_scan(**changed: object) -> Step:
     return made.model_copy(update=changed)
 
 
+@cache
 def grouped(world: World) -> Plan:
     """Payments are summed and guarded at core, and the result is made there of what the gate let through."""
     sql = "SELECT channel AS g0, amount AS m0, person AS e0 FROM occ0.transactions.payments"
@@ -636,3 +647,395 @@ def test_a_forged_lease_takes_no_fence(world: World) -> None:
     lease = lease_of(world, out(world), "scan", fence=5)
     refusal(world, signed(lease, THIEF).model_copy(update={"fence": 9}))
     assert world.verifier.verified(lease).step.id == "scan"
+
+
+# ---------------------------------------------------------------- what the statement reads
+
+
+def told(world: World, lease: Lease) -> str:
+    """The code of the agent's failure, which its record holds too."""
+    outcome = world.run(lease)
+    assert isinstance(outcome, Failed), outcome
+    [*_, last] = world.entries(lease.job)
+    assert (last.entry.decision, last.entry.step) == ("refused", lease.step)
+    assert last.entry.reason.startswith(f"{outcome.problem.code}: ")
+    return outcome.problem.code
+
+
+def only(world: World, sql: str, columns: dict[str, str]) -> Lease:
+    """A query over payments alone whose columns are said to be as public as can be."""
+    payments = world.dataset("payments")
+    free = next(column.label for column in payments.columns if column.name == "id")
+    step = Step(
+        id="query",
+        site="core",
+        kind="query",
+        sql=sql,
+        inputs=[payments],
+        columns=[PlanColumn(name=name, type=kind, label=free) for name, kind in columns.items()],
+        estimate=Estimate(rows=1, bytes=1),
+    )
+    return lease_of(world, plan_of([step]), "query")
+
+
+BEYOND = {
+    "another dataset": "SELECT card AS id FROM occ1.transactions.cards",
+    "another dataset by its own name": "SELECT card AS id FROM transactions.cards",
+    "another snapshot's files": "SELECT id FROM read_parquet('/lake/payments/1.parquet')",
+    "a file by its name": "SELECT id FROM '/lake/payments/1.parquet'",
+    "the guard of another job": "SELECT entity AS id FROM '/core/scratch/outputs/out_1.arrow.guard'",
+    "a folder of files": "SELECT 1 AS id FROM glob('/**')",
+    "the engine's own tables": "SELECT 1 AS id FROM duckdb_settings()",
+    "a file that it writes": "COPY (SELECT id FROM occ0.transactions.payments) TO '/tmp/out.csv'",
+    "another database": "ATTACH '/core/site.db'",
+    "two statements": "SELECT id FROM occ0.transactions.payments; SELECT 1",
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_statement_that_reads_more_than_its_inputs(world: World, name: str) -> None:
+    assert told(world, only(world, BEYOND[name], {"id": "BIGINT"})) in GATE
+
+
+GATE = {"dataset_not_found", "sql_construct_not_allowed", "function_not_allowed", "sql_not_a_select"}
+
+SAID_TO_BE_PUBLIC = {
+    "a secret": ("SELECT note AS id FROM occ0.transactions.payments", "VARCHAR"),
+    "part of a secret": ("SELECT substr(note, 2) AS id FROM occ0.transactions.payments", "VARCHAR"),
+    "all of a row": ("SELECT CAST(payments AS VARCHAR) AS id FROM occ0.transactions.payments", "VARCHAR"),
+    "a join key": ("SELECT person AS id FROM occ0.transactions.payments", "BIGINT"),
+    "a hash of a join key": ("SELECT hash(person) AS id FROM occ0.transactions.payments", "UBIGINT"),
+    "what a secret filters": ("SELECT id FROM occ0.transactions.payments WHERE note = 'n1'", "BIGINT"),
+    "what a join key filters": ("SELECT id FROM occ0.transactions.payments WHERE person = 7", "BIGINT"),
+    "what an aggregate orders": (
+        "SELECT id FROM occ0.transactions.payments ORDER BY amount DESC LIMIT 1",
+        "BIGINT",
+    ),
+    "an aggregate": ("SELECT amount AS id FROM occ0.transactions.payments", "DOUBLE"),
+    "a sum that nobody guards": ("SELECT sum(amount) AS id FROM occ0.transactions.payments", "DOUBLE"),
+    "the number of rows of a group": (
+        "SELECT count(*) AS id FROM occ0.transactions.payments GROUP BY person",
+        "BIGINT",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAID_TO_BE_PUBLIC)
+def test_a_statement_whose_columns_are_said_to_be_public_and_are(world: World, name: str) -> None:
+    sql, kind = SAID_TO_BE_PUBLIC[name]
+    assert told(world, only(world, sql, {"id": kind})) == "labels_differ"
+
+
+HONEST_ABOUT_IT = {
+    "a join key in a result": ("query", "SELECT person FROM occ0.transactions.payments"),
+    "a secret in a result": ("query", "SELECT note FROM occ0.transactions.payments"),
+    "an aggregate in a result": ("query", "SELECT amount FROM occ0.transactions.payments"),
+    "a secret in a transfer": ("scan", "SELECT note FROM occ0.transactions.payments"),
+    "an aggregate in a transfer": ("scan", "SELECT amount FROM occ0.transactions.payments"),
+    "a join key that was filtered in a transfer": (
+        "scan",
+        "SELECT person FROM occ0.transactions.payments WHERE person = 7",
+    ),
+    "a count of what a join key filtered": (
+        "scan",
+        "SELECT count(*) AS rows FROM occ0.transactions.payments WHERE person = 7",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HONEST_ABOUT_IT)
+def test_labels_that_are_true_but_may_not_leave(world: World, name: str) -> None:
+    kind, sql = HONEST_ABOUT_IT[name]
+    step = world.step("step", kind, sql, [world.dataset("payments")])
+    if kind == "query":
+        plan = plan_of([step])
+    else:
+        given = taken(step, "occ0", "transactions", "payments")
+        query = Step(id="query", site="users", kind="query", sql="SELECT 1 AS n", inputs=[given],
+                     columns=[PlanColumn(name="n", type="INTEGER")], estimate=Estimate(rows=1, bytes=1))  # fmt: skip
+        plan = plan_of([step, query])
+    assert told(world, lease_of(world, plan, "step")) == "policy_refused"
+
+
+def test_a_join_key_that_arrived_is_no_result(world: World) -> None:
+    people = people_scan()
+    given = taken(people, "occ1", "people", "persons")
+    query = world.step("query", "query", "SELECT person FROM occ1.people.persons", [given])
+    lease = lease_of(world, plan_of([people, query]), "query")
+    world.post.content = stream_of(sealed(lease, people, world.keys["users"]))
+    assert told(world, lease) == "policy_refused"
+
+
+# ---------------------------------------------------------------- how it is protected
+
+
+def sums(world: World, sql: str, **changed: object) -> Lease:
+    """The honest aggregate step with another relation, whose columns are honestly labelled, and its own lies kept."""
+    plan = grouped(world)
+    honest = plan.step("sums")
+    inputs = [world.dataset("payments"), world.dataset("payments", "occ2")] if "occ2" in sql else honest.inputs
+    relation = world.relation(sql, inputs)
+    columns = [honest.columns[0].model_copy(update={"type": relation[0].type}), *honest.columns[1:]]
+    forged = honest.model_copy(
+        update={"sql": sql, "inputs": inputs, "relation": relation, "columns": columns, **changed}
+    )
+    query = plan.step("query").model_copy(update={"inputs": [taken(forged)]})
+    return lease_of(world, plan_of([forged, query]), "sums")
+
+
+FROM = "FROM occ0.transactions.payments AS p"
+SELF = f"{FROM}, occ2.transactions.payments AS o"
+PROTECTIONS = {
+    "a constant for the individual": f"SELECT channel AS g0, amount AS m0, 1::BIGINT AS e0 {FROM}",
+    "a random individual": f"SELECT channel AS g0, amount AS m0, (random() * 1000)::BIGINT AS e0 {FROM}",
+    "a finer column for the individual": f"SELECT channel AS g0, amount AS m0, id AS e0 {FROM}",
+    "an expression of the individual": f"SELECT channel AS g0, amount AS m0, person * 1000 + id AS e0 {FROM}",
+    "a number of the row": f"SELECT channel AS g0, amount AS m0, row_number() OVER () AS e0 {FROM}",
+    "the individual of another row": f"SELECT p.channel AS g0, p.amount AS m0, o.person AS e0 {SELF}",
+    "a measure of chosen rows": f"SELECT channel AS g0, CASE WHEN id = 1 THEN amount END AS m0, person AS e0 {FROM}",
+    "a measure times a column": f"SELECT channel AS g0, amount * id AS m0, person AS e0 {FROM}",
+    "a secret as a measure": f"SELECT channel AS g0, length(note)::DOUBLE AS m0, person AS e0 {FROM}",
+    "a join key as the group": f"SELECT person AS g0, amount AS m0, person AS e0 {FROM}",
+    "a secret as the group": f"SELECT note AS g0, amount AS m0, person AS e0 {FROM}",
+    "an aggregate as the group": f"SELECT amount AS g0, amount AS m0, person AS e0 {FROM}",
+    "a group of a secret": f"SELECT note = 'n1' AS g0, amount AS m0, person AS e0 {FROM}",
+    "rows that a secret chose": f"SELECT channel AS g0, amount AS m0, person AS e0 {FROM} WHERE note = 'n1'",
+    "rows that the individual chose": f"SELECT channel AS g0, amount AS m0, person AS e0 {FROM} WHERE person = 7",
+    "rows that the measure chose": f"SELECT channel AS g0, amount AS m0, person AS e0 {FROM} WHERE amount > 99.5",
+    "the largest row": f"SELECT channel AS g0, amount AS m0, person AS e0 {FROM} ORDER BY amount DESC LIMIT 1",
+}
+
+
+@pytest.mark.parametrize("name", PROTECTIONS)
+def test_a_protection_with(world: World, name: str) -> None:
+    assert told(world, sums(world, PROTECTIONS[name])) == "policy_refused"
+
+
+@pytest.mark.parametrize("function", ["min", "max", "count_distinct"])
+def test_a_measure_that_shows_one_value(world: World, function: str) -> None:
+    measures = [{"function": function, "column": "m0"}]
+    protection = Protection.model_validate({**BY_CHANNEL.model_dump(), "measures": measures})
+    sql = f"SELECT channel AS g0, amount AS m0, person AS e0 {FROM}"
+    assert told(world, sums(world, sql, protection=protection)) == "policy_refused"
+
+
+def loosened(change: Callable[[Any], None]) -> Callable[[Any], None]:
+    """What an aggregate step gives, said to be freer than it is."""
+
+    def forge(document: Any) -> None:
+        for column in (*document["steps"][0]["columns"], *document["steps"][1]["inputs"][0]["shipped"],
+                       *document["steps"][1]["inputs"][0]["columns"]):  # fmt: skip
+            change(column["label"])
+
+    return forge
+
+
+GIVEN: dict[str, Callable[[Any], None]] = {
+    "no origin": lambda label: label.update(origins=[]),
+    "a smaller min_group": lambda label: label["origins"][0].update(min_group=2),
+    "another policy": lambda label: label["owners"][0].update(policy="0" * 64),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_an_aggregate_that_is_said_to_have(world: World, name: str) -> None:
+    forged = edited(grouped(world), loosened(GIVEN[name]))
+    assert told(world, lease_of(world, forged, "sums")) == "labels_differ"
+
+
+def test_a_relation_that_is_said_to_be_free(world: World) -> None:
+    def forge(document: Any) -> None:
+        document["steps"][0]["relation"][0]["label"]["owners"] = []
+
+    assert told(world, lease_of(world, edited(grouped(world), forge), "sums")) == "labels_differ"
+
+
+# ---------------------------------------------------------------- the labels of what arrives
+
+
+def stream_of(metadata: dict[str, str] | None) -> bytes:
+    """People, as the other site sends them."""
+    schema = pa.schema([("person", pa.int64()), ("name", pa.string())], metadata=metadata)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays([pa.array([1]), pa.array(["Ada"])], schema=schema))
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def test_people_as_the_other_site_signed_them_arrive(world: World) -> None:
+    lease = lease_of(world, arriving(world), "query")
+    world.post.content = stream_of(sealed(lease, people_scan(), world.keys["users"]))
+    outcome = world.run(lease)
+    assert isinstance(outcome, Done), outcome
+    assert outcome.rows == 10
+
+
+def freed() -> Step:
+    """The step's join key called public."""
+    columns = people_scan().columns
+    free = [column.model_copy(update={"label": columns[1].label}) for column in columns]
+    return people_scan(columns=free)
+
+
+def relabelled(metadata: dict[str, str]) -> dict[str, str]:
+    return {**metadata, LABELS_KEY: metadata[LABELS_KEY].replace("join_key", "public")}
+
+
+def in_job(lease: Lease, job: str) -> Lease:
+    return lease.model_copy(update={"job": job})
+
+
+TRANSFERS: dict[str, tuple[Callable[[World, Lease], bytes], str]] = {
+    "without labels": (lambda _, __: stream_of(None), "labels_differ"),
+    "with labels edited": (
+        lambda world, lease: stream_of(relabelled(sealed(lease, people_scan(), world.keys["users"]))),
+        "labels_differ",
+    ),
+    "with labels edited and signed with another key": (
+        lambda world, lease: stream_of(sealed(lease, freed(), world.keys["attacker"])),
+        "labels_differ",
+    ),
+    "with labels edited and signed by its sender": (
+        lambda world, lease: stream_of(sealed(lease, freed(), world.keys["users"])),
+        "labels_differ",
+    ),
+    "with true labels signed with another key": (
+        lambda world, lease: stream_of(sealed(lease, people_scan(), world.keys["attacker"])),
+        "labels_differ",
+    ),
+    "with the labels of another step": (
+        lambda world, lease: stream_of(sealed(lease, people_scan(id="other"), world.keys["users"])),
+        "labels_differ",
+    ),
+    "with the labels of another job": (
+        lambda world, lease: stream_of(sealed(in_job(lease, "job_0"), people_scan(), world.keys["users"])),
+        "labels_differ",
+    ),
+    "with the labels of another plan": (
+        lambda world, lease: stream_of(
+            sealed(lease.model_copy(update={"plan_digest": "0" * 64}), people_scan(), world.keys["users"])
+        ),
+        "labels_differ",
+    ),
+    "cut in its schema": (
+        lambda world, lease: stream_of(sealed(lease, people_scan(), world.keys["users"]))[:200],
+        "transfer_damaged",
+    ),
+    "that is nothing": (lambda _, __: b"", "transfer_damaged"),
+    "that is no stream": (lambda _, __: b"\x00" * 4096, "transfer_damaged"),
+    "that is a stream of another length than it says": (
+        lambda _, __: b"\xff\xff\xff\xff\xff\xff\xff\x7f" + b"\x00" * 4096,
+        "transfer_damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_a_transfer(world: World, name: str) -> None:
+    make, code = TRANSFERS[name]
+    lease = lease_of(world, arriving(world), "query")
+    world.post.content = make(world, lease)
+    assert told(world, lease) == code
+
+
+# ---------------------------------------------------------------- tickets
+
+
+def handout(world: World, at_s: float) -> Handout:
+    """What answers fetches, at that time."""
+    file = world.home / "kept.arrow"
+    file.touch()
+    row = OutputRow(id="out_1", job="job_t", step="scan", path=str(file), digest="d" * 64)
+    peers = cast("Peers", world.verifier.pins)
+    nonces = NonceBook(world.books.engine, NONCE_EXPIRY_S)
+    kept = {"out_1": row, "out_2": row}
+    return Handout("core", world.books.keys.seal, peers, kept.get, lambda: at_s, nonces.use, world.books.record.add)
+
+
+def ticket_of(world: World, **changed: object) -> Ticket:
+    given = Ticket(
+        job=world.new_job(),
+        step="scan",
+        fence=1,
+        output="out_1",
+        digest="d" * 64,
+        consumer="users",
+        key=world.keys["users"].public,
+        expires_s=int(NOON.timestamp()) + 60,
+    )
+    return given.model_copy(update=changed)
+
+
+def proof_of(world: World, sealed_ticket: str, keys: str = "users", shift_s: int = 0) -> Proof:
+    """The headers of a fetch of `out_1`, signed by that site."""
+    unsigned = Proof(sealed_ticket, str(int(NOON.timestamp()) + shift_s), f"nonce{world.jobs}", "")
+    return replace(unsigned, signature=world.keys[keys].sign(fetch_text("out_1", "", unsigned)))
+
+
+def fetch_refused(world: World, proof: Proof, output: str = "out_1", caller: str = "users", at_s: float = 0) -> str:
+    before = len(world.books.record.entries())
+    with pytest.raises((TransferRefused, PeerUnknown)) as caught:
+        handout(world, at_s or NOON.timestamp()).output_for(caller, output, "", proof)
+    entries = world.books.record.entries()
+    assert len(entries) == before + 1
+    assert (entries[-1].entry.kind, entries[-1].entry.decision) == ("transfer", "refused")
+    return caught.value.detail
+
+
+def test_a_fetch_with_a_ticket_of_one_s_own_is_answered_once(world: World) -> None:
+    proof = proof_of(world, mint(ticket_of(world), world.books.keys.seal))
+    assert handout(world, NOON.timestamp()).output_for("users", "out_1", "", proof).id == "out_1"
+    assert "made before" in fetch_refused(world, proof)
+
+
+def test_a_fetch_is_not_answered_again_after_a_restart(world: World) -> None:
+    proof = proof_of(world, mint(ticket_of(world), world.books.keys.seal))
+    handout(world, NOON.timestamp()).output_for("users", "out_1", "", proof)
+    world.reopen()
+    assert "made before" in fetch_refused(world, proof)
+
+
+def test_an_expired_ticket(world: World) -> None:
+    proof = proof_of(world, mint(ticket_of(world, expires_s=int(NOON.timestamp())), world.books.keys.seal))
+    assert "expired" in fetch_refused(world, proof)
+
+
+def test_an_edited_ticket(world: World) -> None:
+    body, _, mark = mint(ticket_of(world), world.books.keys.seal).partition(".")
+    other = mint(ticket_of(world, key=world.keys["attacker"].public), world.books.keys.seal).partition(".")[0]
+    assert body != other
+    assert "not made by this site" in fetch_refused(world, proof_of(world, f"{other}.{mark}"))
+
+
+def test_a_ticket_sealed_by_another_site(world: World) -> None:
+    proof = proof_of(world, mint(ticket_of(world), world.keys["attacker"].seal))
+    assert "not made by this site" in fetch_refused(world, proof)
+
+
+def test_a_ticket_for_another_output(world: World) -> None:
+    proof = proof_of(world, mint(ticket_of(world), world.books.keys.seal))
+    assert "another output" in fetch_refused(world, proof, output="out_2")
+
+
+def test_a_ticket_in_the_hands_of_a_thief(world: World) -> None:
+    proof = proof_of(world, mint(ticket_of(world), world.books.keys.seal), keys="attacker")
+    assert "not signed" in fetch_refused(world, proof)
+
+
+def test_a_ticket_of_one_site_shown_by_another(world: World) -> None:
+    proof = proof_of(world, mint(ticket_of(world), world.books.keys.seal))
+    assert "caller" in fetch_refused(world, proof, caller="elsewhere")
+
+
+def test_a_ticket_for_a_site_that_is_pinned_no_more(world: World) -> None:
+    ticket = ticket_of(world, consumer="attacker", key=world.keys["attacker"].public)
+    proof = proof_of(world, mint(ticket, world.books.keys.seal), keys="attacker")
+    assert "attacker" in fetch_refused(world, proof, caller="attacker")
+
+
+@pytest.mark.parametrize("shift_s", [-3600, 3600])
+def test_a_fetch_from_a_clock_an_hour_off(world: World, shift_s: int) -> None:
+    ticket = ticket_of(world, expires_s=int(NOON.timestamp()) + 7200)
+    proof = proof_of(world, mint(ticket, world.books.keys.seal), shift_s=shift_s)
+    assert "clocks" in fetch_refused(world, proof)
