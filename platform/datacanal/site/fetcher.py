@@ -196,6 +196,8 @@ class Fetcher:
 
     async def _receive_directly(self, offer: Offer, incoming: _Incoming, arrival: Arrival) -> None:
         client = self._links.client(offer.site)
+        if not offer.url.startswith("https://"):
+            raise TransferRefused(reason=f"the offer of site {offer.site!r} names no https address")
         headers = self._headers(offer, incoming.length)
         try:
             async with client.stream("GET", offer.url, headers=headers, timeout=_TIMEOUT) as response:

@@ -9,11 +9,10 @@ from datacanal.domain.errors import (
     AlreadyRunning,
     BadPolicy,
     LakeUnreadable,
-    NotAvailable,
     PortInUse,
 )
 from datacanal.serving.runner import address_of, bind
-from datacanal.site.service import TokenSource, check_site, serve_site
+from datacanal.site.service import check_site, serve_site
 
 
 def configured(folder: Path, policy: str, exchange: str = "127.0.0.1:0") -> Configuration:
@@ -27,7 +26,6 @@ def configured(folder: Path, policy: str, exchange: str = "127.0.0.1:0") -> Conf
     ("policy", "error"),
     [
         ("", BadPolicy),
-        ('default_class = "secret"', NotAvailable),
         ('default_class = "public"', LakeUnreadable),
     ],
 )
@@ -60,10 +58,3 @@ def test_two_agents_do_not_share_a_home(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(AlreadyRunning):
             serve_site(configured(tmp_path, 'default_class = "public"'), "core")
-
-
-def test_the_site_s_own_token_comes_before_the_environment_s(tmp_path: Path) -> None:
-    token = TokenSource(tmp_path / "token", "from the environment")
-    assert token() == "from the environment"
-    (tmp_path / "token").write_text("from the file\n")
-    assert token() == "from the file"
