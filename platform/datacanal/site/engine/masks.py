@@ -64,9 +64,10 @@ def masked(value: str, mask: str, raw_type: str, key: str) -> str:
     `key` (hex) is the lake's own and serves `hash`: equal values of any dataset of the lake have equal hashes.
     """
     found = _parsed(mask)
+    if raw_type == "TIMESTAMP WITH TIME ZONE":
+        value = f"({value} AT TIME ZONE 'UTC')"
     if mask == "year":
-        shown = f"{value} AT TIME ZONE 'UTC'" if raw_type == "TIMESTAMP WITH TIME ZONE" else value
-        return f"year({shown})"
+        return f"year({value})"
     if mask == "hash":
         return _hashed(f"CAST({value} AS VARCHAR)", bytes.fromhex(key))
     if found["n"] is not None:

@@ -28,12 +28,12 @@ def key_lines(text: str) -> dict[Key, int]:
     return scan.lines
 
 
-def line_of(lines: dict[Key, int], key: Key) -> int | None:
-    """The line of the key, or of the nearest table or value around it."""
+def line_of(lines: dict[Key, int], key: Key) -> int:
+    """The line of the key, or of the nearest table or value around it; the first where there is none."""
     for length in range(len(key), 0, -1):
         if key[:length] in lines:
             return lines[key[:length]]
-    return 1 if lines or not key else None
+    return 1
 
 
 class _Scan:
@@ -67,9 +67,9 @@ class _Scan:
         if array:
             whole: Key = (*key, names[-1])
             self._arrays[whole] = self._arrays.get(whole, -1) + 1
-            self._note(whole, start)
             key = (*whole, self._arrays[whole])
-        self._note(key, start)
+        for length in range(1, len(key) + 1):
+            self._note(key[:length], start)
         return key
 
     def _inside_arrays(self, names: Key) -> Key:

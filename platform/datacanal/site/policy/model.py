@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
@@ -29,6 +30,8 @@ def _check_principal(value: str) -> str:
 def _check_bucket(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str | date | datetime | time):
         raise ValueError("a boundary is a number, a text, a date or a time")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a boundary is a finite number")
     return value.isoformat() if isinstance(value, date | datetime | time) else value
 
 

@@ -12,7 +12,7 @@ from datacanal.site.store.database import open_database
 from datacanal.site.store.policies import PolicyStore
 
 PUBLIC = 'default_class = "public"\n'
-SECRET = 'default_class = "secret"\n'
+CLOSED = 'default_class = "secret"\n'
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 
@@ -47,7 +47,7 @@ def house(tmp_path: Path) -> House:
 def test_a_valid_new_file_is_in_force_at_once(house: House) -> None:
     before = house.book.current("t").digest
     assert not house.book.reload()
-    assert house.write(SECRET)
+    assert house.write(CLOSED)
     assert house.book.current("t").default_class == "secret"
     assert house.book.current("t").digest != before
     assert house.book.problem("t") is None
@@ -82,7 +82,7 @@ def test_a_job_keeps_the_policy_that_it_was_issued_under(house: House) -> None:
     old = house.book.current("t").digest
     issued_s = house.pass_s(10)
     house.pass_s(10)
-    house.write(SECRET)
+    house.write(CLOSED)
     house.pass_s(10)
     assert house.book.at("t", old, issued_s).default_class == "public"
     assert house.book.at("t", house.book.current("t").digest, issued_s).default_class == "secret"
@@ -91,7 +91,7 @@ def test_a_job_keeps_the_policy_that_it_was_issued_under(house: House) -> None:
 def test_a_job_issued_after_the_change_may_not_use_the_old_policy(house: House) -> None:
     old = house.book.current("t").digest
     house.pass_s(10)
-    house.write(SECRET)
+    house.write(CLOSED)
     with pytest.raises(PolicyChanged):
         house.book.at("t", old, house.pass_s(1.5))
 
@@ -99,7 +99,7 @@ def test_a_job_issued_after_the_change_may_not_use_the_old_policy(house: House) 
 def test_an_issuer_whose_clock_is_an_hour_ahead_is_told_that_the_policy_changed(house: House) -> None:
     old = house.book.current("t").digest
     issued_s = house.pass_s(10) + 3600
-    house.write(SECRET)
+    house.write(CLOSED)
     with pytest.raises(PolicyChanged):
         house.book.at("t", old, issued_s)
 
@@ -107,7 +107,7 @@ def test_an_issuer_whose_clock_is_an_hour_ahead_is_told_that_the_policy_changed(
 def test_a_policy_replaced_too_long_ago_is_no_longer_kept_for_any_job(house: House) -> None:
     old = house.book.current("t").digest
     issued_s = house.pass_s(10)
-    house.write(SECRET)
+    house.write(CLOSED)
     house.pass_s(3601)
     with pytest.raises(PolicyChanged):
         house.book.at("t", old, issued_s)
@@ -122,7 +122,7 @@ def test_a_digest_or_lake_that_never_was_is_refused(house: House) -> None:
 def test_versions_outlive_the_process_and_returning_policies_get_a_second_one(house: House) -> None:
     issued_s = house.pass_s(10)
     old = house.book.current("t").digest
-    house.write(SECRET)
+    house.write(CLOSED)
     house.pass_s(10)
     again = house.opened()
     assert again.at("t", old, issued_s).digest == old
@@ -132,7 +132,7 @@ def test_versions_outlive_the_process_and_returning_policies_get_a_second_one(ho
 
 def test_a_change_made_while_the_site_was_down_counts_from_its_start(house: House) -> None:
     old, issued_s = house.book.current("t").digest, house.pass_s(10)
-    house.file.write_text(SECRET)
+    house.file.write_text(CLOSED)
     house.pass_s(10)
     assert house.opened().at("t", old, issued_s).default_class == "public"
 
