@@ -44,7 +44,6 @@ from datacanal.protocol.plan import (
 )
 from datacanal.protocol.site import Consumer, Done, Failed, Lease, Offer
 from datacanal.site.authorities import Authorities
-from datacanal.site.checks import Site
 from datacanal.site.engine.etag import etag_of
 from datacanal.site.engine.kernel import Kernel
 from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed
@@ -65,7 +64,7 @@ from datacanal.site.store.entity_sets import EntityLog
 from datacanal.site.store.fences import FenceBook
 from datacanal.site.store.models import OutputRow
 from datacanal.site.store.policies import PolicyStore
-from datacanal.site.verifier import StepVerifier
+from datacanal.site.verifier import Site, StepVerifier
 from datacanal.testing.site_books import SiteBooks, open_books
 from datacanal.testing.tasks import write_parquet
 

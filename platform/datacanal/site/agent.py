@@ -21,6 +21,7 @@ from datacanal.protocol.site import (
     DropCommand,
     Heartbeat,
     Hello,
+    LogCommand,
     Poll,
     PollReply,
     RefreshCommand,
@@ -29,7 +30,6 @@ from datacanal.protocol.site import (
     Welcome,
 )
 from datacanal.site.attempts import Attempts
-from datacanal.site.checks import Site
 from datacanal.site.control_link import ControlLink
 from datacanal.site.fleet.port import Pool
 from datacanal.site.lakes.registry import LakeRegistry, Sketcher
@@ -38,6 +38,8 @@ from datacanal.site.results import ResultDesk
 from datacanal.site.session import Session
 from datacanal.site.store.catalogue import CatalogueStore
 from datacanal.site.sweeper import Sweeper
+from datacanal.site.verifier import Site
+from datacanal.site.words.desk import WordsDesk
 
 _WATCH_EVERY_S = 1.0
 _WATCH_SHARE = 0.05
@@ -74,6 +76,7 @@ class Parts:
     attempts: Attempts
     results: ResultDesk
     relays: RelayServer
+    words: WordsDesk
     sweeper: Sweeper
     snapshots: CatalogueStore
     changed: asyncio.Event
@@ -181,6 +184,8 @@ class Agent:
         match command:
             case UploadCommand():
                 await self._parts.results.upload(command)
+            case LogCommand():
+                await self._parts.words.send(command)
             case RelayCommand():
                 await self._parts.relays.serve(command)
             case RefreshCommand():

@@ -21,7 +21,6 @@ from datacanal.serving.runner import address_of
 from datacanal.site.agent import Agent, Identity, Parts, hello
 from datacanal.site.attempts import Attempts
 from datacanal.site.authorities import Authorities
-from datacanal.site.checks import Site
 from datacanal.site.exchange import Handout
 from datacanal.site.fetcher import Fetcher
 from datacanal.site.fleet.port import Pool
@@ -50,7 +49,9 @@ from datacanal.site.store.work import WorkStore
 from datacanal.site.sweeper import Sweeper
 from datacanal.site.tickets import NONCE_EXPIRY_S
 from datacanal.site.transport import Transport, exchange_url, open_exchange, open_transport
-from datacanal.site.verifier import StepVerifier
+from datacanal.site.verifier import Site, StepVerifier
+from datacanal.site.words.desk import WordsDesk
+from datacanal.site.words.gate import WordsGate
 
 _log = structlog.get_logger()
 
@@ -165,6 +166,7 @@ def _parts(
         attempts=Attempts(runner, setup.pool, link, session, stores.work, stores.record, _now),
         results=ResultDesk(setup.name, setup.pool, link, stores.work, setup.places, _now),
         relays=RelayServer(handout, link, keys, os.urandom),
+        words=WordsDesk(_words_gate(site, _authorities(site, transport), book, stores), link),
         sweeper=Sweeper(setup.places, stores.work, _now, setup.limits.total_timeout_s),
         snapshots=stores.catalogue,
         changed=changed,
@@ -176,12 +178,28 @@ def _parts(
 def _verifier(site: Site, transport: Transport, stores: _Stores, datasets: Datasets) -> StepVerifier:
     return StepVerifier(
         site=site,
-        authorities=Authorities(site.name, lambda: transport.member.issuer, _now),
+        authorities=_authorities(site, transport),
         datasets=datasets,
         pins=transport.peers,
         outputs=stores.work,
         fences=stores.fences,
         record=stores.record.add,
+        clock=_now,
+    )
+
+
+def _authorities(site: Site, transport: Transport) -> Authorities:
+    return Authorities(site.name, lambda: transport.member.issuer, _now)
+
+
+def _words_gate(site: Site, authorities: Authorities, book: PolicyBook, stores: _Stores) -> WordsGate:
+    return WordsGate(
+        site=site.name,
+        authorities=authorities,
+        policy_of=lambda lake: book.current(lake) if lake in site.lakes else None,
+        work=stores.work,
+        egress=stores.egress,
+        record=stores.record,
         clock=_now,
     )
 

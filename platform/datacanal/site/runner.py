@@ -13,7 +13,6 @@ from datacanal.domain.errors import DatacanalError, OutputLost
 from datacanal.protocol.plan import Step
 from datacanal.protocol.problem import error_of, problem_of
 from datacanal.protocol.site import Done, Failed, Lease, Offer, Received
-from datacanal.site.checks import Site
 from datacanal.site.engine.specification import Task, TaskDone, TaskFailed
 from datacanal.site.fetcher import Arrival, Fetcher
 from datacanal.site.fleet.port import Pool
@@ -24,9 +23,9 @@ from datacanal.site.outgoing import output_row, passage_of, told_rows
 from datacanal.site.places import Places
 from datacanal.site.store.models import OutputRow
 from datacanal.site.store.work import WorkStore
-from datacanal.site.tasks import guard_file, leaving, verified_task
+from datacanal.site.tasks import guard_file, leaving, step_task
 from datacanal.site.tickets import Ticket, mint
-from datacanal.site.verifier import StepVerifier, VerifiedStep
+from datacanal.site.verifier import Site, StepVerifier, VerifiedStep
 
 
 @dataclass
@@ -87,7 +86,7 @@ class StepRunner:
             await asyncio.to_thread(self._hold, verified, inputs)
             await self._fetch_all(lease, verified, inputs, running)
             room_bytes = await asyncio.to_thread(self.places.room_bytes)
-            task = verified_task(lease, verified, self.keys, self.lakes.roots, inputs, file, room_bytes)
+            task = step_task(lease, verified, self.keys, self.lakes.roots, inputs, file, room_bytes)
             outcome = await self._pooled(task, running)
             if not isinstance(outcome, TaskDone):
                 error = error_of(outcome.problem)

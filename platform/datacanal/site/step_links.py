@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
-from datacanal.configuration import LOOPBACK
 from datacanal.domain.errors import OutputLost
 from datacanal.protocol.plan import PlanColumn, Step, Transfer, TransferInput
 from datacanal.protocol.site import Consumer, Lease, Offer
@@ -131,10 +130,9 @@ def _check_address(offer: Offer, site: str) -> None:
         parts = urlsplit(offer.url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc:
-        raise refused(site, f"the address of the output {offer.output} is none of an exchange")
-    if parts.scheme == "http" and host not in LOOPBACK:
-        raise refused(site, f"the exchange of site {offer.site!r} speaks plain http and is not on loopback")
-    if parts.path != f"/v1/transfers/{offer.output}" or parts.query or parts.fragment:
+        raise refused(site, f"the address of the output {offer.output} is none") from None
+    wanted = f"/v1/transfers/{offer.output}"
+    if parts.scheme != "https" or not host or "@" in parts.netloc or (parts.path, parts.query, parts.fragment) != (
+        wanted, "", "",
+    ):  # fmt: skip
         raise refused(site, f"the address of the output {offer.output} is none of an exchange")

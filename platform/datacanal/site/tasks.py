@@ -9,7 +9,6 @@ from datacanal.protocol.catalogue import Snapshot
 from datacanal.protocol.plan import DatasetInput, PlanColumn, StepInput
 from datacanal.protocol.public import ResultFormat
 from datacanal.protocol.site import Lease
-from datacanal.site.checks import CheckedStep
 from datacanal.site.engine.specification import (
     ArrowSource,
     CountSource,
@@ -25,27 +24,6 @@ from datacanal.site.verifier import VerifiedStep
 
 
 def step_task(
-    lease: Lease,
-    checked: CheckedStep,
-    roots: Mapping[str, Path],
-    received: Mapping[str, Path],
-    output: Path,
-    room_bytes: int,
-) -> Task:
-    """The step as a task: `roots` are the lakes' directories, `received` the files of transfers by sending step."""
-    return Task(
-        id=task_id(lease),
-        sql=checked.step.sql,
-        params=checked.step.params,
-        now=lease.plan.now,
-        inputs=[_input(item, checked, roots, received) for item in checked.step.inputs],
-        columns=checked.step.columns,
-        output=str(output),
-        max_output_bytes=room_bytes,
-    )
-
-
-def verified_task(
     lease: Lease,
     verified: VerifiedStep,
     keys: SiteKeys,
@@ -65,7 +43,7 @@ def verified_task(
         sql=step.sql,
         params=step.params,
         now=lease.plan.now,
-        inputs=[_verified_input(item, verified, roots, received) for item in step.inputs],
+        inputs=[_input(item, verified, roots, received) for item in step.inputs],
         columns=step.columns,
         relation=step.relation,
         protection=step.protection,
@@ -123,20 +101,7 @@ def export_task(
     )
 
 
-def _input(item: StepInput, checked: CheckedStep, roots: Mapping[str, Path], received: Mapping[str, Path]) -> TaskInput:
-    source: ParquetSource | ArrowSource | CountSource
-    if isinstance(item, DatasetInput):
-        source = _parquet(checked.snapshots[item.occurrence], roots[item.lake])
-    elif item.counted:
-        source = CountSource(path=str(received[item.from_step]))
-    else:
-        source = ArrowSource(path=str(received[item.from_step]), shipped=item.shipped)
-    return TaskInput(
-        occurrence=item.occurrence, lake=item.lake, dataset=item.dataset, columns=item.columns, source=source
-    )
-
-
-def _verified_input(
+def _input(
     item: StepInput, verified: VerifiedStep, roots: Mapping[str, Path], received: Mapping[str, Path]
 ) -> TaskInput:
     source: ParquetSource | ArrowSource | CountSource

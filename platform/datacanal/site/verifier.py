@@ -30,7 +30,6 @@ from datacanal.protocol.base import digest_of
 from datacanal.protocol.plan import Plan, PlanColumn, Step
 from datacanal.protocol.site import Lease, Offer
 from datacanal.site.authorities import SKEW_S, Authorities
-from datacanal.site.checks import Site
 from datacanal.site.labels_seal import received_labels
 from datacanal.site.record.entry import Entry
 from datacanal.site.step_datasets import Datasets, DatasetUse
@@ -52,6 +51,16 @@ _NEVER_PLANNED = frozenset(
         SqlTooLong,
     )
 )
+
+
+@dataclass(frozen=True)
+class Site:
+    """What an agent knows of itself."""
+
+    name: str
+    kernel: str
+    functions: str
+    lakes: frozenset[str]
 
 
 @dataclass(frozen=True)
