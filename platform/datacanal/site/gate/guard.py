@@ -26,12 +26,16 @@ class GuardedSet:
 
 
 def read_guard(file: Path, entity_sets: int, groups: int, demand: Demand) -> list[GuardedSet]:
-    """The guard of that many groups. About 50 bytes a pair and governed measure while it is judged.
+    """The guard of that many groups. Takes about 100 bytes of memory for each pair.
 
     Raises `EngineFailed` where the file is no guard of these groups.
     """
     with _opened(file) as table:
-        return [_part(_of_set(table, index), groups, demand) for index in range(entity_sets)]
+        group: Ints = table["group"].to_numpy()
+        if group.size and not 0 <= group.min() <= group.max() < groups:
+            raise EngineFailed(reason="the guard of an aggregate step names other groups")
+        owner = table["entity_set"].to_numpy()
+        return [_part(table, group, np.flatnonzero(owner == index), groups, demand) for index in range(entity_sets)]
 
 
 @contextlib.contextmanager
@@ -44,21 +48,15 @@ def _opened(file: Path) -> Iterator[Any]:
         raise EngineFailed(reason="the guard of an aggregate step cannot be read") from error
 
 
-def _of_set(table: Any, index: int) -> Any:
-    return table.filter(pc.equal(table["entity_set"], index))
-
-
-def _part(table: Any, groups: int, demand: Demand) -> GuardedSet:
-    group: Ints = table["group"].to_numpy()
-    if group.size and not 0 <= group.min() <= group.max() < groups:
-        raise EngineFailed(reason="the guard of an aggregate step names other groups")
-    order = np.argsort(group, kind="stable")
-    starts = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=groups)))).astype(np.int64)
+def _part(table: Any, group: Ints, chosen: Ints, groups: int, demand: Demand) -> GuardedSet:
+    """The pairs at the chosen places, sorted by group."""
+    order = chosen[np.argsort(group[chosen], kind="stable")]
+    starts = np.concatenate(([0], np.cumsum(np.bincount(group[chosen], minlength=groups)))).astype(np.int64)
     contributions = tuple(
         Contribution(
-            counts=_filled(table, f"count_{each.index}")[order],
-            shares=_filled(table, f"share_{each.index}")[order],
-            max_share=each.max_share,
+            given=_filled(table, f"count_{each.index}")[order] > 0,
+            shares=None if each.max_share is None else _filled(table, f"share_{each.index}")[order],
+            max_share=each.max_share or 1.0,
         )
         for each in demand.measures
     )

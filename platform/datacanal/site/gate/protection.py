@@ -82,10 +82,10 @@ def _series(
 def _outlined(part: GuardedSet, position: int, candidates: Ints, min_group: int) -> dict[int, Outline]:
     """By group. Who contributed no value is not part of it."""
     pairs = part.pairs.pairs_of(candidates)
-    contributed = part.pairs.measures[position].counts[pairs] > 0
-    owners = np.repeat(np.arange(candidates.size), part.pairs.sizes[candidates])[contributed]
+    given = part.pairs.measures[position].given[pairs]
+    owners = np.repeat(np.arange(candidates.size), part.pairs.sizes[candidates])[given]
     starts = np.concatenate(([0], np.cumsum(np.bincount(owners, minlength=candidates.size)))).astype(np.int64)
-    pairs = pairs[contributed]
+    pairs = pairs[given]
     found = outlines(starts, part.pairs.entity[pairs], part.marks[position][pairs], min_group)
     return {group: each for group, each in zip(candidates.tolist(), found, strict=True) if each.individuals}
 

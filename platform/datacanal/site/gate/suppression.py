@@ -24,11 +24,14 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Contribution:
-    """To one governed measure, by pair: how many values, and the sum of their absolute values."""
+    """To one governed measure, by pair: whether there was a value, and the sum of the absolute values.
 
-    counts: Ints
-    shares: Floats
-    max_share: float | None
+    `shares` is None where nobody minds who contributed most of it.
+    """
+
+    given: Flags
+    shares: Floats | None = None
+    max_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,15 +130,14 @@ def _whole(each: EntitySet, pairs: Ints) -> EntitySet:
     kept, place = np.unique(each.entity[pairs], return_inverse=True)
     size = kept.size
     known = np.bincount(place[~each.known[pairs]], minlength=size) == 0
-    measures = tuple(
-        replace(
-            one,
-            counts=np.bincount(place, one.counts[pairs], size).astype(np.int64),
-            shares=np.bincount(place, one.shares[pairs], size).astype(np.float64),
-        )
-        for one in each.measures
-    )
+    measures = tuple(_joined(one, pairs, place, size) for one in each.measures)
     return EntitySet(np.array([0, size]), kept, known, measures)
+
+
+def _joined(one: Contribution, pairs: Ints, place: Ints, size: int) -> Contribution:
+    given: Flags = np.bincount(place[one.given[pairs]], minlength=size) > 0
+    shares = None if one.shares is None else np.bincount(place, one.shares[pairs], size).astype(np.float64)
+    return replace(one, given=given, shares=shares)
 
 
 def _owners(each: EntitySet) -> Ints:
@@ -145,10 +147,9 @@ def _owners(each: EntitySet) -> Ints:
 def _pointing(each: EntitySet, owners: Ints, groups: int, min_group: int) -> Flags:
     found: Flags = np.bincount(owners[each.known], minlength=groups) < min_group
     for measure in each.measures:
-        contributed = measure.counts > 0
-        individuals = np.bincount(owners[contributed & each.known], minlength=groups)
-        found |= (individuals < min_group) & (np.bincount(owners[contributed], minlength=groups) > 0)
-        if measure.max_share is not None:
+        individuals = np.bincount(owners[measure.given & each.known], minlength=groups)
+        found |= (individuals < min_group) & (np.bincount(owners[measure.given], minlength=groups) > 0)
+        if measure.shares is not None:
             found |= _dominated(measure.shares, measure.max_share, owners, groups)
     return found
 

@@ -49,6 +49,16 @@ class EntitySetRow(Owned, Base):
     sums: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+_STORED = (
+    EntitySetRow.id,
+    EntitySetRow.individuals,
+    EntitySetRow.least,
+    EntitySetRow.cells,
+    EntitySetRow.places,
+    EntitySetRow.sums,
+)
+
+
 class EntityLog:
     """Reads in transactions of its own, writes in that of the release."""
 
@@ -57,9 +67,9 @@ class EntityLog:
 
     def outlines(self, key: MeasureKey, fewest: int, most: int) -> list[Outline]:
         """What is kept of the measure with that many individuals."""
-        query = select(EntitySetRow).where(*_is(key), EntitySetRow.individuals.between(fewest, most))
+        query = select(*_STORED).where(*_is(key), EntitySetRow.individuals.between(fewest, most))
         with Session(self._engine) as session, session.begin():
-            return [_outline(row) for row in session.scalars(query.order_by(EntitySetRow.id))]
+            return [_outline(*row) for row in session.execute(query.order_by(EntitySetRow.id))]
 
     def write(self, session: Session, key: MeasureKey, released: Sequence[Outline], day: date) -> None:
         """Keep the outlines; of those that the log knows, that they were released again. The oldest go."""
@@ -102,12 +112,12 @@ def _values(key: MeasureKey, outline: Outline, day: date) -> dict[str, object]:
     }
 
 
-def _outline(row: EntitySetRow) -> Outline:
+def _outline(number: int, individuals: int, least: bytes, cells: int, places: bytes, sums: bytes) -> Outline:
     return Outline(
-        individuals=row.individuals,
-        least=np.frombuffer(row.least, "<u8"),
-        cells=row.cells,
-        places=np.frombuffer(row.places, "<u4").astype(np.int64),
-        values=np.frombuffer(row.sums, "<u8"),
-        known=row.id,
+        individuals=individuals,
+        least=np.frombuffer(least, "<u8"),
+        cells=cells,
+        places=np.frombuffer(places, "<u4").astype(np.int64),
+        values=np.frombuffer(sums, "<u8"),
+        known=number,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +16,17 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from tests.unit.site.gate.house import AMOUNT, NOON, PROTECTION, RELEASE, House, aggregate_passage, labelled, policy
+from tests.unit.site.gate.house import (
+    AMOUNT,
+    NOON,
+    PROTECTION,
+    RELEASE,
+    House,
+    aggregate_passage,
+    labelled,
+    policy,
+    row_of,
+)
 
 from datacanal.domain.errors import BudgetExceeded, EngineFailed, QueryBudgetExceeded, StepRefused, TooManyGroups
 from datacanal.protocol.plan import Entity, Measure, Protection
@@ -150,6 +163,12 @@ def test_more_groups_than_the_log_holds_are_refused(tmp_path: Path, monkeypatch:
 # ---------------------------------------------------------------- budgets
 
 
+def again(passage: Passage, job: str) -> Passage:
+    """The same output, made for another job."""
+    release = replace(passage.release, job=job)
+    return replace(passage, release=release, output=row_of(release, Path(passage.output.path)))
+
+
 def test_aggregates_pay_their_budget_also_where_they_stay(tmp_path: Path) -> None:
     house = House(tmp_path, t=policy(budgets={"aggregate_queries": 2, "job": {"rows": 0}}))
     staying = replace(RELEASE, kind="step", receivers=())
@@ -163,10 +182,8 @@ def test_aggregates_pay_their_budget_also_where_they_stay(tmp_path: Path) -> Non
 
 def test_many_aggregates_at_once_never_overshoot_their_budget(tmp_path: Path) -> None:
     house = House(tmp_path, t=policy(budgets={"aggregate_queries": 5}))
-    passages = [
-        aggregate_passage(rows(a=range(9)), tmp_path / f"o{number}", replace(RELEASE, job=f"job_{number % 8}"))
-        for number in range(32)
-    ]
+    made = aggregate_passage(rows(a=range(9)), tmp_path / "o")
+    passages = [again(made, f"job_{number % 8}") for number in range(32)]
     outcomes: list[bool] = []
     start = threading.Barrier(32)
 
@@ -207,6 +224,32 @@ def test_many_at_once_that_differ_by_one_are_not_both_released(tmp_path: Path) -
     for thread in threads:
         thread.join()
     assert sorted(left) == [0, 0, 0, 0, 1]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.unit.site.gate.house import *
+from tests.unit.site.gate.test_aggregates import ROWS
+home = Path(sys.argv[1])
+house = House(home, t=policy(budgets={"aggregate_queries": 1, "job": {"rows": 2}}))
+if sys.argv[2] == "before":
+    EgressBook.release = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+house.aggregate(ROWS)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+ROWS = rows(a=range(3), b=range(10, 20), c=range(20, 26), d=range(30, 40))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_agent_killed_around_the_release_is_charged_once(when: str, tmp_path: Path) -> None:
+    code = f"from datacanal.site.store.egress import EgressBook\n{KILLED}"
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path), when], check=False)
+    assert child.returncode == -signal.SIGKILL
+    house = House(tmp_path, t=policy(budgets={"aggregate_queries": 1, "job": {"rows": 2}}))
+    for _ in range(2):
+        assert house.aggregate(ROWS) == ["b", "d"]
+    assert [found.entry.rows for found in house.record.entries()] == [2]
 
 
 # ---------------------------------------------------------------- what is demanded
