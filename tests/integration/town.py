@@ -67,6 +67,7 @@ class Town:
         pool: Callable[[PoolShape], FakePool] = FakePool,
         policy: Policy = PUBLIC,
         control_url: str | None = None,
+        exchange_url: str | None = None,
     ) -> None:
         """Start the site's agent; returns when its datasets are in the catalogue."""
         lake = self.folder / LAKES[site]
@@ -81,6 +82,7 @@ class Town:
             tokens=Tokens(self.control.site_home(site), ""),
             pool=self.pools[site],
             limits=LimitsSection(),
+            exchange_url=exchange_url,
         )
         stack = AsyncExitStack()
         agent: Agent = await stack.enter_async_context(running_site(setup, bind("127.0.0.1:0", key="exchange")))

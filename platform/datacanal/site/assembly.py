@@ -139,7 +139,7 @@ def _parts(
     changed = asyncio.Event()
     link = transport.link
     session = Session(link, lambda: hello(site, identity, setup.pool.slots, lakes), changed)
-    asker = RelayAsker(link, session, transport.peers, keys, _now_s, os.urandom)
+    asker = RelayAsker(link, session.id, transport.peers, keys, _now_s, os.urandom)
     runner = StepRunner(
         site=site,
         verifier=_verifier(site, transport, stores, Datasets(site.name, site.lakes, lakes.snapshot, book, lakes.shown)),

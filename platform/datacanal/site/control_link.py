@@ -94,8 +94,8 @@ class ControlLink:
         await self._send(f"uploads/{upload}", part, headers, _UPLOAD_TIMEOUT)
 
     @asynccontextmanager
-    async def relayed(self, ask: RelayAsk) -> AsyncIterator[httpx.Response]:
-        """The answer of a sender through the relay, unread. Its refusal is raised; `ServiceBusy` where it is away."""
+    async def relayed(self, ask: RelayAsk) -> AsyncIterator[AsyncIterator[bytes]]:
+        """What a sender says through the relay, while it comes. Raises its refusal, `ServiceBusy` where it is away."""
         door = self._door.url
         headers = {"Content-Type": "application/json"}
         try:
@@ -105,7 +105,7 @@ class ControlLink:
                 if not response.is_success:
                     await response.aread()
                     raise _relay_refusal(response)
-                yield response
+                yield response.aiter_raw()
         except httpx.TransportError as error:
             raise await self._unreachable(door, error) from None
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Protocol
 
-import httpx
 import structlog
 
-from datacanal.domain.errors import DatacanalError, ServiceUnreachable, TransferRefused
-from datacanal.protocol.problem import problem_of
+from datacanal.domain.errors import DatacanalError, TransferRefused
+from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.site import Offer, RelayAsk, RelayCommand
-from datacanal.site.answers import words_of
-from datacanal.site.control_link import ControlLink
 from datacanal.site.exchange import Handout
 from datacanal.site.keys import SiteKeys
 from datacanal.site.peers import Peers
@@ -27,7 +26,6 @@ from datacanal.site.relay_cipher import (
     proof_in,
     public_text,
 )
-from datacanal.site.session import Session
 from datacanal.site.store.models import OutputRow
 from datacanal.site.tickets import Proof, fetch_text
 
@@ -35,13 +33,23 @@ _CHUNK_BYTES = 16 * RECORD_BYTES
 _log = structlog.get_logger()
 
 
+class RelayLink(Protocol):
+    """The calls to the control plane that a relay needs; `ControlLink` is the real one."""
+
+    def relayed(self, ask: RelayAsk) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+
+    async def send_relay(self, relay: str, content: AsyncIterator[bytes]) -> None: ...
+
+    async def refuse_relay(self, relay: str, problem: Problem) -> None: ...
+
+
 class RelayAsker:
-    """The consumer's end."""
+    """The consumer's end. `session` gives the id of the agent's session."""
 
     def __init__(
         self,
-        link: ControlLink,
-        session: Session,
+        link: RelayLink,
+        session: Callable[[], Awaitable[str]],
         peers: Peers,
         keys: SiteKeys,
         clock_s: Callable[[], float],
@@ -58,15 +66,12 @@ class RelayAsker:
         """See `fetcher.Relay`."""
         sender = self._peers.key_of(offer.site)
         key = ephemeral_key(self._randomness)
-        ask = self._ask(offer, offset, public_text(key), (await self._session.current()).session)
+        ask = self._ask(offer, offset, public_text(key), await self._session())
         unsealing = Unsealing(ask, key, sender)
-        try:
-            async with self._link.relayed(ask) as response:
-                async for received in response.aiter_raw():
-                    if content := b"".join(unsealing.feed(received)):
-                        yield content
-        except httpx.TransportError as error:
-            raise ServiceUnreachable(url="the relay", reason=words_of(error)) from None
+        async with self._link.relayed(ask) as answer:
+            async for received in answer:
+                if content := b"".join(unsealing.feed(received)):
+                    yield content
         if not unsealing.is_complete:
             raise BadRecord("it ends before its last record")
 
@@ -89,7 +94,7 @@ class RelayAsker:
 class RelayServer:
     """The sender's end: what the control plane asks for is checked like any fetch, and sealed for its consumer."""
 
-    def __init__(self, handout: Handout, link: ControlLink, keys: SiteKeys, randomness: Callable[[int], bytes]) -> None:
+    def __init__(self, handout: Handout, link: RelayLink, keys: SiteKeys, randomness: Callable[[int], bytes]) -> None:
         self._handout = handout
         self._link = link
         self._keys = keys

@@ -36,6 +36,10 @@ class Session:
                 self._welcome = await self._begin()
             return self._welcome
 
+    async def id(self) -> str:
+        """The id of the session."""
+        return (await self.current()).session
+
     async def _begin(self) -> Welcome | None:
         try:
             welcome = await patiently("hello", lambda: self._link.hello(self._hello()))
