@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from datacanal.domain.errors import DatacanalError
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.duckdb_binder import DuckDBBinder
+from datacanal.planning.rules import Rules
 from datacanal.protocol.catalogue import ColumnStatistics, DatasetColumn
 from datacanal.testing.interpreter import Interpreter
 from datacanal.testing.oracle import Answer, Oracle
@@ -23,7 +24,10 @@ from datacanal.testing.sample import TABLES, write_sample_lakes
 from datacanal.testing.shrink import shrink
 from datacanal.testing.statements import Statement, statement_of
 
+Make = Callable[[int], Statement]
+
 SITES = {"transactions": "core", "users": "crm"}
+RULES = (Rules(), Rules(), Rules(subtrees=False), Rules(join_groups=False))
 SEED = "DATACANAL_SEED"
 SHOWN = 3
 
@@ -60,13 +64,18 @@ class Bench:
             return failed(error)
         return Outcome(answer.table.column_names, answer.types, answer.table)
 
-    def planned(self, seed: int) -> Run:
-        """What the plan gives; the seed decides which site says that it is the larger one, and so where they meet."""
+    def planned(self, seed: int, rules: Rules | None = None) -> Run:
+        """What the plan gives.
+
+        The seed decides which site says that it is the larger one, and so where they meet, and, where no rules are
+        given, which of the planner's rules are in force.
+        """
         catalogue = self._catalogues[seed % len(self._catalogues)]
+        rules = rules or RULES[seed // 2 % len(RULES)]
 
         def run(sql: str, params: Mapping[str, Any]) -> Outcome:
             try:
-                plan = compile_statement(sql, params, catalogue, self._binder, NOW)
+                plan = compile_statement(sql, params, catalogue, self._binder, NOW, rules)
                 table = self._interpreter.run(plan)
             except (DatacanalError, duckdb.Error) as error:
                 return failed(error)
@@ -74,9 +83,9 @@ class Bench:
 
         return run
 
-    def complaint(self, seed: int) -> str | None:
+    def complaint(self, seed: int, make: Make = statement_of, rules: Rules | None = None) -> str | None:
         """What is wrong with the statement of this seed, shrunk a little, or None."""
-        return complaint(seed, statement_of(seed), self.planned(seed), self.expected)
+        return complaint(seed, make(seed), self.planned(seed, rules), self.expected)
 
     def _catalogue(self, large: str) -> Catalogue:
         datasets = [self._dataset(table.lake, table.name, 1000 if table.lake == large else 1) for table in TABLES]
@@ -84,10 +93,14 @@ class Bench:
 
     def _dataset(self, lake: str, name: str, times: int) -> CataloguedDataset:
         answer = self._oracle.run(f"SELECT * FROM {lake}.{name}")
-        statistics = ColumnStatistics(compressed_bytes=400 * times)
+        counts = self._oracle.run(f"SELECT count(DISTINCT COLUMNS(*)) FROM {lake}.{name}").table.to_pylist()[0].values()
         columns = tuple(
-            DatasetColumn(name=column, type=kind, statistics=statistics)
-            for column, kind in zip(answer.table.column_names, answer.types, strict=True)
+            DatasetColumn(
+                name=column,
+                type=kind,
+                statistics=ColumnStatistics(compressed_bytes=400 * times, distinct_count=count),
+            )
+            for column, kind, count in zip(answer.table.column_names, answer.types, counts, strict=True)
         )
         rows = answer.table.num_rows * times
         return CataloguedDataset(lake, name, SITES[lake], f"snp_{name}", rows, 400 * len(columns) * times, columns)
@@ -122,12 +135,12 @@ def service_complaint(bench: ServiceBench, seed: int) -> str | None:
     return None if found is None else f"seed {seed}\n{statement.sql}\nparameters {statement.params}\n{found}\n"
 
 
-def complaints(seeds: range) -> list[str]:
+def complaints(seeds: range, make: Make = statement_of) -> list[str]:
     """The first complaints about the statements of these seeds, on a bench of their own."""
     with TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         try:
-            return first_of(bench.complaint(seed) for seed in seeds)
+            return first_of(bench.complaint(seed, make) for seed in seeds)
         finally:
             bench.close()
 

@@ -1,4 +1,7 @@
-"""2,000 random statements over two sites give what one DuckDB gives; DATACANAL_SEED chooses which."""
+"""2,000 random statements over two sites give what one DuckDB gives, whichever rules of the planner are in force.
+
+DATACANAL_SEED chooses which. Half of them are planned with all rules, a quarter each without one of them.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -10,7 +13,10 @@ from tests.e2e.outcomes import ServiceBench
 from tests.e2e.random_statements import base_seed, complaints, first_of, service_complaint
 from tests.e2e.service import Service
 
+from datacanal.testing.join_statements import join_statement_of
+
 STATEMENTS = 2_000
+JOINS = 240
 PER_TEST = 250
 THROUGH_SERVICE = 200
 AT_ONCE = 2
@@ -26,12 +32,19 @@ def seeds(first: int, number: int) -> range:
 def running() -> Iterator[dict[int, Future[list[str]]]]:
     """All statements, under way in processes of their own."""
     with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as pool:
-        yield {first: pool.submit(complaints, seeds(first, PER_TEST)) for first in range(0, STATEMENTS, PER_TEST)}
+        plain = {first: pool.submit(complaints, seeds(first, PER_TEST)) for first in range(0, STATEMENTS, PER_TEST)}
+        joins = {-1: pool.submit(complaints, seeds(0, JOINS), join_statement_of)}
+        yield plain | joins
 
 
 @pytest.mark.parametrize("first", range(0, STATEMENTS, PER_TEST))
 def test_plans_give_what_one_duckdb_gives(running: dict[int, Future[list[str]]], first: int) -> None:
     found = running[first].result()
+    assert not found, "\n".join(found)
+
+
+def test_joins_of_several_tables_of_one_site_give_what_one_duckdb_gives(running: dict[int, Future[list[str]]]) -> None:
+    found = running[-1].result()
     assert not found, "\n".join(found)
 
 

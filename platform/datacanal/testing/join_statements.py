@@ -11,10 +11,10 @@ from random import Random
 
 from datacanal.testing.statements import Statement
 
-_TABLES = (
-    *["transactions.payments", "transactions.readings", "users.people"] * 4,
-    "users.ghosts",
-)
+_TABLES = {
+    "transactions": ("transactions.payments", "transactions.readings"),
+    "users": (*("users.people",) * 4, "users.ghosts"),
+}
 _KEYS = {
     "transactions.payments": ("account_id", "account_id", "payment_id", "channel", "booked", "flags"),
     "transactions.readings": ("account_id", "account_id", "n", "note", "day"),
@@ -85,7 +85,9 @@ def join_statement_of(seed: int) -> Statement:
 class _Maker:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
+        self._home = rng.choice(sorted(_TABLES))
         self._uses = 0
+        self._texts_joined = False
 
     def statement(self) -> str:
         """A count, groups, or the rows, over a join."""
@@ -125,14 +127,17 @@ class _Maker:
                 source += f" {kind} {self._written(use)} ON {equal}"
             if kind not in ("SEMI JOIN", "ANTI JOIN"):
                 uses.append(use)
-        conditions += [self._filter(use) for use in uses if rng.random() < 0.5]
+        conditions += [self._filter(use) for use in uses if rng.random() < 0.7]
         if rng.random() < 0.5:
             conditions.append(self._subquery(rng.choice(uses)))
         return source, uses, conditions
 
     def _use(self) -> _Use:
+        """Most tables of a statement are of one lake, the first is of the other."""
         self._uses += 1
-        return _Use(self._rng.choice(_TABLES), f"t{self._uses}")
+        away = self._uses == 1 or self._rng.random() < 0.2
+        lake = next(lake for lake in sorted(_TABLES) if (lake == self._home) != away)
+        return _Use(self._rng.choice(_TABLES[lake]), f"t{self._uses}")
 
     def _written(self, use: _Use) -> str:
         """The table, or a subquery of it, with or without a filter or an operator that holds rows back."""
@@ -145,11 +150,14 @@ class _Maker:
         return f"(SELECT {distinct}* FROM {use.table} AS i{where}) AS {use.alias}"
 
     def _equality(self, one: _Use, other: _Use) -> str:
+        """Texts repeat so much that a statement joins on them once at most."""
         rng = self._rng
         left = rng.choice(one.columns())
+        is_text = _TYPES[left] == "text"
         fitting = other.columns(_TYPES[left])
-        if not fitting or rng.random() < 0.6:
+        if not fitting or rng.random() < 0.6 or (is_text and self._texts_joined):
             return f"{one.alias}.account_id = {other.alias}.account_id"
+        self._texts_joined |= is_text
         sides = [f"{one.alias}.{left}", f"{other.alias}.{rng.choice(fitting)}"]
         rng.shuffle(sides)
         return " = ".join(sides)
