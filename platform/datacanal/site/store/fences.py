@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Engine, Index, String, and_, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Engine, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from datacanal.site.store.models import SITE_ITSELF, Base
 from datacanal.storage.tables import Owned
 
 _NONCE_AT_MOST = 64
+# Texts, as every step and every fetch asks: SQLAlchemy compiles an INSERT with a conflict clause anew each time.
+_FORGET_FENCES = text("DELETE FROM fences WHERE expires_ms < :now_ms")
+_TAKE_FENCE = text(
+    "INSERT INTO fences (job, step, fence, lease, tenant, principal, expires_ms)"
+    " VALUES (:job, :step, :fence, :lease, :tenant, :principal, :expires_ms)"
+    " ON CONFLICT (job, step) DO UPDATE"
+    " SET fence = excluded.fence, lease = excluded.lease, expires_ms = excluded.expires_ms"
+    " WHERE fences.fence < excluded.fence"
+    " AND fences.tenant = excluded.tenant AND fences.principal = excluded.principal"
+    " RETURNING fence"
+)
+_KNOWN_FENCE = text(
+    "SELECT job, step, fence, lease, tenant, principal, expires_ms FROM fences WHERE job = :job AND step = :step"
+)
+_FORGET_NONCES = text("DELETE FROM nonces WHERE expires_ms < :now_ms")
+_USE_NONCE = text(
+    "INSERT INTO nonces (nonce, expires_ms, tenant, principal) VALUES (:nonce, :expires_ms, :tenant, :principal)"
+    " ON CONFLICT DO NOTHING RETURNING nonce"
+)
 
 
 class FenceRow(Owned, Base):
@@ -59,20 +77,11 @@ class FenceBook:
     def take(self, lease: LeaseFence, now_ms: int) -> LeaseFence | None:
         """Note the lease. What is in its way: a higher fence's lease, another one of this fence, or another user's."""
         values = asdict(lease)
-        upsert = insert(FenceRow).values(values)
-        newer = (
-            FenceRow.fence < upsert.excluded.fence,
-            FenceRow.tenant == upsert.excluded.tenant,
-            FenceRow.principal == upsert.excluded.principal,
-        )
-        taken = upsert.on_conflict_do_update(index_elements=["job", "step"], set_=values, where=and_(*newer))
-        columns = [getattr(FenceRow, name) for name in values]
-        known = select(*columns).filter_by(job=lease.job, step=lease.step)
         with self._engine.begin() as connection:
-            connection.execute(delete(FenceRow).where(FenceRow.expires_ms < now_ms))
-            if connection.execute(taken.returning(FenceRow.fence)).first() is not None:
+            connection.execute(_FORGET_FENCES, {"now_ms": now_ms})
+            if connection.execute(_TAKE_FENCE, values).first() is not None:
                 return None
-            found = LeaseFence(*connection.execute(known).one())
+            found = LeaseFence(*connection.execute(_KNOWN_FENCE, {"job": lease.job, "step": lease.step}).one())
         return None if found == lease else found
 
 
@@ -88,7 +97,6 @@ class NonceBook:
         if not 0 < len(nonce) <= _NONCE_AT_MOST:
             return False
         row = {"nonce": nonce, "expires_ms": int((now_s + self._expiry_s) * 1000), **SITE_ITSELF}
-        used = insert(NonceRow).values(row).on_conflict_do_nothing().returning(NonceRow.nonce)
         with self._engine.begin() as connection:
-            connection.execute(delete(NonceRow).where(NonceRow.expires_ms < int(now_s * 1000)))
-            return connection.execute(used).first() is not None
+            connection.execute(_FORGET_NONCES, {"now_ms": int(now_s * 1000)})
+            return connection.execute(_USE_NONCE, row).first() is not None
