@@ -17,7 +17,7 @@ from datacanal.control.service import answering, running_plane
 from datacanal.control.store.opening import open_store
 from datacanal.serving.runner import address_of, bind
 from datacanal.serving.tls import pinned_client
-from datacanal.site.identity import SiteIdentity, load_identity
+from datacanal.site.identity import SiteIdentity, load_identity, load_membership
 from datacanal.site.joining import PublicDoor, Tokens, ensure_joined
 from datacanal.testing.agent_fake import ScriptedAgent
 from datacanal.testing.compiler_fake import ScriptedCompiler
@@ -65,6 +65,12 @@ class ControlHouse:
         verify = pinned_client(joined.certificate, identity.pair)
         http = httpx.AsyncClient(base_url=joined.door, verify=verify, timeout=40, trust_env=False)
         return identity, await self._resources.enter_async_context(http)
+
+    def door_of(self, site: str) -> tuple[str, str]:
+        """Where that member finds the sites' door, and the certificate that it pinned for it."""
+        member = load_membership(self.site_home(site))
+        assert member is not None, f"site {site} has not joined"
+        return member.door, member.certificate
 
     def site_home(self, site: str) -> Path:
         """The home of a site on this machine."""
