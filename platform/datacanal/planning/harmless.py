@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from datacanal.planning.constants import constant_fits, decimal_holds
 from datacanal.planning.filters import TEXT_TESTS, widens
 
 _PLAIN_OPERATORS = frozenset(
     {"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "OPERATOR_NOT", "OPERATOR_COALESCE", "COMPARE_IN", "COMPARE_NOT_IN"}
 )
+_INEXACT = frozenset({"FLOAT", "DOUBLE"})
 
 
 def is_harmless(expression: dict[str, Any]) -> bool:
@@ -26,6 +28,9 @@ def is_harmless(expression: dict[str, Any]) -> bool:
             return expression.get("type") in _PLAIN_OPERATORS and _all(expression)
         case "BOUND_FUNCTION":
             return _is_harmless_call(expression) and _all(expression)
+        case "BOUND_CASE":
+            checks = [check[part] for check in expression["case_checks"] for part in ("when_expr", "then_expr")]
+            return all(map(is_harmless, [*checks, expression["else_expr"]]))
     return False
 
 
@@ -34,24 +39,38 @@ def _all(expression: dict[str, Any]) -> bool:
 
 
 def _is_harmless_call(call: dict[str, Any]) -> bool:
-    kind = str(call.get("type"))
+    kind, name = str(call.get("type")), function_name(call)
     if kind == "OPERATOR_CAST":
         return _is_harmless_cast(call)
-    return kind.startswith("COMPARE_") or function_name(call) in TEXT_TESTS
+    if name in ("+", "-", "*", "/") and len(call.get("children", [])) == 2:
+        return _is_harmless_arithmetic(call, name)
+    return kind.startswith("COMPARE_") or name in TEXT_TESTS
+
+
+def _is_harmless_arithmetic(call: dict[str, Any], name: str) -> bool:
+    """Inexact numbers become infinite; decimals overflow only where DuckDB itself looks for it."""
+    result = (call.get("return_type") or {}).get("id")
+    checks = (call.get("function_data") or {}).get("check_overflow")
+    return result in _INEXACT or (result == "DECIMAL" and name != "/" and checks is False)
 
 
 def _is_harmless_cast(call: dict[str, Any]) -> bool:
-    child = call["children"][0]
-    if _is_constant(child):
-        return True  # it is folded, or raises, when the statement is planned
-    source, target = child.get("return_type"), call.get("return_type")
-    return source == target or widens(_type_name(source), _type_name(target))
+    child, target = call["children"][0], call.get("return_type") or {}
+    constant = _constant(child)
+    if constant is not None:
+        return constant_fits(constant, target)
+    source = child.get("return_type") or {}
+    return source == target or widens(_type_name(source), _type_name(target)) or decimal_holds(source, target)
 
 
-def _is_constant(expression: dict[str, Any]) -> bool:
-    if expression.get("type") == "OPERATOR_CAST":
-        return _is_constant(expression["children"][0])
-    return expression.get("expression_class") == "BOUND_CONSTANT"
+def _constant(expression: dict[str, Any]) -> dict[str, Any] | None:
+    """The value behind casts; each of those is looked at by itself."""
+    while expression.get("type") == "OPERATOR_CAST":
+        expression = expression["children"][0]
+    value: dict[str, Any] | None = (
+        expression["value"] if expression.get("expression_class") == "BOUND_CONSTANT" else None
+    )
+    return value
 
 
 def _type_name(kind: Any) -> str:
