@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import signal
 import subprocess
 import sys
@@ -322,3 +324,28 @@ def test_a_guard_of_other_groups_lets_nothing_out(tmp_path: Path) -> None:
     aggregate_passage(rows(a=range(9), b=range(9), c=range(9)), tmp_path / "o")
     with pytest.raises(EngineFailed):
         House(tmp_path, t=PUBLIC).gate.pass_out(passage, NOON)
+
+
+# ---------------------------------------------------------------- whatever is asked
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_two_answers_ever_differ_by_few_individuals(seed: int, tmp_path: Path) -> None:
+    """Questions over the same people, most of them near each other: what is released never is, nor what is hidden."""
+    chance = random.Random(seed)
+    house = House(tmp_path, t=PUBLIC)
+    released: list[frozenset[int]] = []
+    for number in range(12):
+        left_out = set(chance.sample(range(60), chance.choice([0, 1, 2, 5, 9])))
+        width = chance.choice([12, 20, 60])
+        asked = {
+            f"g{first}": [person for person in range(first, first + width) if person not in left_out]
+            for first in range(0, 60, width)
+        }
+        through = house.aggregate(rows(**asked), replace(RELEASE, job=f"job_{number}"))
+        released += [frozenset(asked[name]) for name in through]
+        hidden = [person for name in asked.keys() - set(through) for person in asked[name]]
+        assert not through or len(hidden) == 0 or len(hidden) >= 5
+    assert len(set(released)) > 3
+    for one, other in itertools.combinations(released, 2):
+        assert len(one ^ other) == 0 or len(one ^ other) >= 5
