@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from datacanal.domain.errors import ColumnNotFound, StatementError
@@ -11,9 +11,17 @@ from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.planning.gate import check_tree
 from datacanal.planning.instant import INSTANT_FUNCTIONS
 from datacanal.planning.quoting import identifier
+from datacanal.planning.tree_walk import objects
 
-VOLATILE = frozenset({*INSTANT_FUNCTIONS, "random"})
+VOLATILE = INSTANT_FUNCTIONS | frozenset(
+    "current_database current_schema error gen_random_uuid random uuid uuidv4 uuidv7".split()  # noqa: SIM905  # a list
+)
 """Allowed functions that do not give the same for the same arguments; a test holds the list against DuckDB's own."""
+_CLOCK_WORDS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+_SESSION_WORDS = frozenset(
+    {"current_schema", "user", "current_user", "session_user", "current_role", "current_catalog"}
+)
+"""Words that DuckDB takes for what the session is, unless the dataset has a column of that name."""
 _REFUSED = {
     "SUBQUERY": ("has a subquery, and may read its own dataset only", "Write a condition over this dataset's columns."),
     "WINDOW": ("uses a window function", "Write a condition that holds or not for a row alone."),
@@ -43,17 +51,14 @@ class RowFilters:
     def read(self, text: str) -> str:
         """The filter printed again from its tree. Raises `FilterRefused`."""
         try:
-            tree = self._binder.parse(f"SELECT {text}\n")
-            condition = _condition(tree, text)
-            check_tree(tree, text)
-            _check_nodes(condition)
-            return self._binder.print_checked(tree).removeprefix("SELECT ")
+            return self._binder.print_checked(self._checked(text)).removeprefix("SELECT ")
         except StatementError as error:
             raise FilterRefused("the row filter cannot be read as a condition", error.remedy, error.detail) from None
 
     def fit(self, text: str, dataset: str, columns: Sequence[NamedType]) -> str:
         """The filter printed again, if it is a condition over those columns. Raises `FilterRefused`."""
         condition = self.read(text)
+        _check_words(self._checked(condition), columns)
         table = BoundTable(occurrence="occ0", lake="lake", dataset=dataset, columns=list(columns))
         name = f"occ0.lake.{identifier(dataset)}"
         value = Question(sql=f"SELECT ({condition}) FROM {name}")  # noqa: S608  # printed from a checked tree
@@ -68,6 +73,13 @@ class RowFilters:
         if (found := bound[0].columns[0].type) != "BOOLEAN":
             raise FilterRefused(f"the row filter gives {found}, not true or false", "Write a comparison.")
         return condition
+
+    def _checked(self, text: str) -> Tree:
+        tree = self._binder.parse(f"SELECT {text}\n")
+        condition = _condition(tree, text)
+        check_tree(tree, text)
+        _check_nodes(condition)
+        return tree
 
     @property
     def _binder(self) -> DuckDBBinder:
@@ -90,23 +102,27 @@ def _condition(tree: Tree, text: str) -> dict[str, Any]:
 
 
 def _check_nodes(condition: dict[str, Any]) -> None:
-    for node in _nodes(condition):
+    for node in objects(condition):
         kind = str(node.get("class"))
         if kind in _REFUSED:
             reason, remedy = _REFUSED[kind]
             raise FilterRefused(f"the row filter {reason}", remedy)
-        names = [str(node.get("function_name", "")), *map(str, node.get("column_names", [])[:1])]
-        if any(name.lower() in VOLATILE for name in names):
-            reason = "the row filter uses the clock or chance: it would not mean the same every time"
-            raise FilterRefused(reason, "Write the date or value, and change the policy when it changes.")
+        if str(node.get("function_name", "")).lower() in VOLATILE or _word(node) in _CLOCK_WORDS:
+            raise _volatile()
 
 
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    stack = [value]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            yield value
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
+def _check_words(condition: dict[str, Any], columns: Sequence[NamedType]) -> None:
+    known = {column.name.lower() for column in columns}
+    if any(_word(node) in _SESSION_WORDS - known for node in objects(condition)):
+        raise _volatile()
+
+
+def _word(node: dict[str, Any]) -> str:
+    """The name, in lower case, that stands alone and without a dot; else nothing."""
+    names = node.get("column_names") or []
+    return str(names[0]).lower() if len(names) == 1 else ""
+
+
+def _volatile() -> FilterRefused:
+    reason = "the row filter uses the clock, chance or the session: it would not mean the same every time"
+    return FilterRefused(reason, "Write the date or value, and change the policy when it changes.")
