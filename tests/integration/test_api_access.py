@@ -113,7 +113,7 @@ def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path) -> None:
         stranger = await house.client(await foreign_token(house))
         await house.agent("core")
         job = (await ana.post("/v1/jobs", json={"sql": "at core"})).json()["id"]
-        for path in ("", "/logs", "/events", "/result"):
+        for path in ("", "/logs", "/logs?text=true", "/egress", "/events", "/result"):
             for other in (ben, stranger):
                 assert (await other.get(f"/v1/jobs/{job}{path}")).status_code == 404
         for action in ("cancel", "retry"):

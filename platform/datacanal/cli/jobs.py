@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from datacanal.cli import query as sql
-from datacanal.cli.output import FormatOption, OutputOption, chosen_format, put_result
+from datacanal.cli.output import FormatOption, OutputOption, chosen_format, put_result, withheld_text
 from datacanal.cli.session import AsJson, connect, print_json, print_table
 from datacanal.cli.statement import read_statement
 from datacanal.cli.text import bytes_text, visible
-from datacanal.protocol.public import AttemptView, JobView
+from datacanal.protocol.public import AttemptView, JobEgress, JobView
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
@@ -64,14 +64,36 @@ def list_jobs(
     )
 
 
-def show(job_id: JobId, as_json: AsJson = False) -> None:
+def show(
+    job_id: JobId,
+    egress: Annotated[bool, typer.Option("--egress", help="What left its sites for it, and what was refused.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """One job: state, steps, transfers, and why it waits or failed."""
     with connect() as client:
-        view = client.job(job_id).view
+        job = client.job(job_id)
+        shown = job.egress() if egress else job.view
     if as_json:
-        print_json(view)
+        print_json(shown)
+    elif isinstance(shown, JobEgress):
+        _print_egress(shown)
     else:
-        _print_job(view)
+        _print_job(shown)
+
+
+def _print_egress(egress: JobEgress) -> None:
+    print_table(
+        ["site", "entry", "at (UTC)", "decision", "of", "step", "to", "rows", "size", "withheld", "hash", "reason"],
+        [
+            [
+                entry.site, str(entry.seq), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.decision, entry.kind, entry.step,
+                ", ".join(entry.receivers), f"{entry.rows:,}", bytes_text(entry.bytes),
+                f"{entry.withheld_groups:,}" if entry.withheld_groups else "", entry.hash[:12], entry.reason,
+            ]
+            for entry in egress.entries
+        ],
+        right=[False, True, False, False, False, False, False, True, True, True],
+    )  # fmt: skip
 
 
 def _print_job(view: JobView) -> None:
@@ -93,12 +115,20 @@ def _print_job(view: JobView) -> None:
         result = view.result
         expires = f"{result.expires_at:%Y-%m-%d %H:%M:%S}"
         print(f"result: {result.rows:,} rows, {bytes_text(result.bytes)} at {result.site}, until {expires}")
+        if result.withheld_groups:
+            print(withheld_text(result.withheld_groups))
 
 
-def logs(job_id: JobId, as_json: AsJson = False) -> None:
-    """What each attempt of each step said."""
+def logs(
+    job_id: JobId,
+    text: Annotated[
+        bool, typer.Option("--text", help="In their own words, if policies let them out: charged and recorded.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What each attempt of each step came to."""
     with connect() as client:
-        found = client.job(job_id).logs()
+        found = client.job(job_id).logs(text=text)
     if as_json:
         print_json(found)
         return
@@ -108,8 +138,11 @@ def logs(job_id: JobId, as_json: AsJson = False) -> None:
 
 def _attempt_text(attempt: AttemptView) -> str:
     head = f"{attempt.step} at {attempt.site}, attempt {attempt.attempt} (fence {attempt.fence}): {attempt.outcome}"
-    problem = f"{attempt.problem.code}: {attempt.problem.detail}" if attempt.problem else ""
-    return "\n".join(visible(part, keep="\n\t") for part in (head, problem, attempt.said.rstrip()) if part)
+    if attempt.finished_at is not None:
+        head += f" after {(attempt.finished_at - attempt.started_at).total_seconds():.1f} s"
+    problems = [f"{each.code}: {each.detail}\n{each.remedy}" for each in (attempt.problem, attempt.kept) if each]
+    said = attempt.said.rstrip() + ("\n(cut: the rest stays at its site)" if attempt.cut else "")
+    return "\n".join(visible(part, keep="\n\t") for part in (head, *problems, said) if part)
 
 
 def cancel(job_id: JobId) -> None:

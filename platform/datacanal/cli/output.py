@@ -47,13 +47,21 @@ def chosen_format(asked: Format | None, output: Path | None) -> Format:
 
 
 def put_result(job: Job, chosen: Format, output: Path | None) -> None:
-    """Fetch the result of a succeeded job and put it where it belongs."""
+    """Fetch the result of a succeeded job and put it where it belongs; stderr says where groups are missing from it."""
     if chosen is Format.TABLE:
         _put_table(job, output)
     elif output is not None:
         job.result_to(output, _wire_format(chosen))
     else:
         _stream_to_stdout(job, _wire_format(chosen))
+    result = job.view.result
+    if result and result.withheld_groups:
+        print(withheld_text(result.withheld_groups), file=sys.stderr)
+
+
+def withheld_text(groups: int) -> str:
+    """That groups are missing from a result, and why."""
+    return f"{groups:,} group{'s' if groups > 1 else ''} withheld: too small for the owner's policy"
 
 
 def put_stats(job: Job, file: Path) -> None:

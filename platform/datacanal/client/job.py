@@ -18,7 +18,7 @@ from datacanal.domain.errors import JobCancelled
 from datacanal.domain.job import ENDED_JOBS
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.problem import error_of
-from datacanal.protocol.public import Event, JobLogs, JobStats, JobView, ResultFormat
+from datacanal.protocol.public import Event, JobEgress, JobLogs, JobStats, JobView, ResultFormat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,9 +162,17 @@ class Job:
         """Everything that happened, then what happens, up to the job's end."""
         return follow_events(self._connection, self.id, after)
 
-    def logs(self) -> JobLogs:
-        """What each attempt of each step said."""
-        return self._connection.get(JobLogs, f"/v1/jobs/{self.id}/logs")
+    def logs(self, text: bool = False) -> JobLogs:
+        """What each attempt of each step came to; with `text` in its own words too, where policies let them out.
+
+        Reading the words is a release: it is charged to the budgets of the lakes and recorded at their sites.
+        """
+        query = {"text": "true"} if text else None
+        return self._connection.get(JobLogs, f"/v1/jobs/{self.id}/logs", query)
+
+    def egress(self) -> JobEgress:
+        """What sites let out, or kept in, for this job, with the entry of their own record that says so."""
+        return self._connection.get(JobEgress, f"/v1/jobs/{self.id}/egress")
 
     def _succeeded(self) -> None:
         self.wait()

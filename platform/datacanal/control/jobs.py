@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -14,13 +15,14 @@ from datacanal.control.catalogue import CatalogueBook
 from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
 from datacanal.control.dispatcher import PlanMemory
+from datacanal.control.identity import caller_authority
 from datacanal.control.planner import Compiled, Planner, Question
 from datacanal.control.presence import Presence
 from datacanal.control.queueing import count_queued, queued_because
 from datacanal.control.signals import QUEUE
 from datacanal.control.store.models import AttemptRow, EventRow, JobRow, StepRow
-from datacanal.control.views import event_view, job_view, logs, summary
-from datacanal.domain.access import Principal, sees_job
+from datacanal.control.views import egress, event_view, job_view, logs, summary
+from datacanal.domain.access import Principal, reads_logs, sees_job
 from datacanal.domain.errors import (
     DatacanalError,
     IdempotencyConflict,
@@ -34,8 +36,9 @@ from datacanal.domain.errors import (
 )
 from datacanal.domain.fairness import Limits
 from datacanal.domain.job import ENDED_JOBS, CancelAsked, JobState
+from datacanal.protocol.authority import Authority
 from datacanal.protocol.plan import Plan
-from datacanal.protocol.public import Event, JobList, JobLogs, JobRequest, JobView, Timeouts
+from datacanal.protocol.public import Event, JobEgress, JobList, JobLogs, JobRequest, JobView, Timeouts
 
 _EVENTS_AT_ONCE = 500
 
@@ -57,10 +60,11 @@ class Submission:
 
 @dataclass(frozen=True)
 class ResultPlace:
-    """Where a result can be had."""
+    """Where a result can be had, and the word of whoever asks for it to that site, unsigned."""
 
     job: str
     site: str
+    authority: Authority
 
 
 class JobService:
@@ -130,7 +134,26 @@ class JobService:
         """What each attempt said."""
 
         def look(session: Session) -> JobLogs:
-            return logs(job_id, _attempts(session, _seen(session, principal, job_id).id))
+            return logs(job_id, _attempts(session, _seen(session, principal, job_id, reads_logs).id))
+
+        return await self._desk.read(look)
+
+    async def sayers(self, principal: Principal, job_id: str) -> dict[str, Authority]:
+        """The sites where attempts of the job ran, and the principal's word to each, unsigned."""
+
+        def look(session: Session) -> dict[str, Authority]:
+            row = _seen(session, principal, job_id, reads_logs)
+            now = self._desk.clock.now()
+            sites = {attempt.site for attempt in _attempts(session, row.id)}
+            return {site: caller_authority(row, principal, site, now) for site in sorted(sites)}
+
+        return await self._desk.read(look)
+
+    async def egress(self, principal: Principal, job_id: str) -> JobEgress:
+        """What sites told of their records."""
+
+        def look(session: Session) -> JobEgress:
+            return egress(job_id, _attempts(session, _seen(session, principal, job_id).id))
 
         return await self._desk.read(look)
 
@@ -173,7 +196,8 @@ class JobService:
                 raise WrongState(what=f"job {job_id}", state=row.state, action="give a result", hint=hint)
             if row.result_dropped or (row.result_expires_at and row.result_expires_at <= self._desk.clock.now()):
                 raise ResultExpired(job=job_id, expired_at=f"{row.result_expires_at:%Y-%m-%d %H:%M:%S} UTC")
-            return ResultPlace(job_id, next(step.site for step in row.steps if step.id == row.result_step))
+            site = next(step.site for step in row.steps if step.id == row.result_step)
+            return ResultPlace(job_id, site, caller_authority(row, principal, site, self._desk.clock.now()))
 
         return await self._desk.read(look)
 
@@ -280,9 +304,9 @@ def _known(session: Session, principal: Principal, submission: Submission) -> st
     return None if row is None else row.id
 
 
-def _seen(session: Session, principal: Principal, job_id: str) -> JobRow:
+def _seen(session: Session, principal: Principal, job_id: str, sees: Callable[..., bool] = sees_job) -> JobRow:
     row = session.get(JobRow, job_id)
-    if row is None or not sees_job(principal, row.tenant, row.principal):
+    if row is None or not sees(principal, row.tenant, row.principal):
         raise NotFound(what="job", name=job_id)
     return row
 

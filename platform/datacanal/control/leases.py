@@ -179,9 +179,11 @@ def finish(change: Change, agent: Agent, job: str, step: str, report: Finish) ->
     row = _step(change, agent, job, step)
     if row.fence != report.fence:
         raise StaleFence(step=step, fence=report.fence)
+    attempt = change.session.get_one(AttemptRow, (job, step, report.fence))
+    # Also of a step that was cancelled meanwhile: what its site let out, it let out.
+    attempt.egress = json.dumps([note.model_dump() for note in report.outcome.egress], ensure_ascii=False)
     if row.state not in ACTIVE_STEPS:
         return
-    attempt = change.session.get_one(AttemptRow, (job, step, report.fence))
     _record(attempt, report.outcome)
     match report.outcome:
         case Done():

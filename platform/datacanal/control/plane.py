@@ -23,6 +23,7 @@ from datacanal.control.presence import Presence
 from datacanal.control.relays import RelayDesk
 from datacanal.control.tokens import TENANT, TokenBook
 from datacanal.control.uploads import UploadRelay
+from datacanal.control.words import WordsReader
 from datacanal.domain.errors import ServiceBusy
 from datacanal.domain.fairness import Limits
 
@@ -46,6 +47,7 @@ class Plane:
     relay: UploadRelay
     relays: RelayDesk
     issuer: Issuer
+    words: WordsReader
 
     def load(self) -> None:
         """Read what the store remembers."""
@@ -89,6 +91,9 @@ def build_plane(
     refresher = Refresher(desk, catalogue, commands, presence)
     planner = Planner(compiler, catalogue, presence, refresher, limits.scan_bytes_per_job)
     memory = PlanMemory()
+    jobs = JobService(desk, planner, memory, catalogue, presence, limits)
+    coordinator = Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s))
+    relay = UploadRelay(desk, commands)
     return Plane(
         sites=sites,
         desk=desk,
@@ -99,10 +104,11 @@ def build_plane(
         presence=presence,
         refresher=refresher,
         planner=planner,
-        jobs=JobService(desk, planner, memory, catalogue, presence, limits),
+        jobs=jobs,
         dispatcher=Dispatcher(desk, planner, memory, Limits(limits.running_jobs, limits.running_jobs_per_user)),
-        coordinator=Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s)),
-        relay=UploadRelay(desk, commands),
+        coordinator=coordinator,
+        relay=relay,
         relays=RelayDesk(desk, commands),
         issuer=issuer,
+        words=WordsReader(jobs, relay, issuer, coordinator.absence),
     )

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from datacanal.control.commands import CommandBox
 from datacanal.control.desk import Desk
+from datacanal.control.jobs import ResultPlace
 from datacanal.domain.errors import BadRequest, DatacanalError, NotFound, ServiceBusy
 from datacanal.protocol.problem import Problem, error_of
-from datacanal.protocol.site import UploadCommand
+from datacanal.protocol.site import LogCommand, UploadCommand
 
 BEGIN_WITHIN_S = 50.0
 _CHUNKS_IN_THE_PIPE = 4
@@ -73,14 +74,19 @@ class Pipe:
 
 
 class Upload:
-    """One export between the agent that sends it and the client that waits for it."""
+    """An export, or words of attempts, between the agent that sends it and the client that waits for it."""
 
-    def __init__(self, command: UploadCommand, site: str) -> None:
+    def __init__(self, command: UploadCommand | LogCommand, site: str) -> None:
         self.command = command
         self.site = site
         self._head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
         self._pipe = Pipe()
         self._complete = False
+
+    @property
+    def offset(self) -> int:
+        """Where the agent begins."""
+        return self.command.offset if isinstance(self.command, UploadCommand) else 0
 
     async def head(self) -> Head:
         """Wait for the agent to begin. Raises the agent's refusal, or `ServiceBusy` while it still exports."""
@@ -88,7 +94,7 @@ class Upload:
             async with asyncio.timeout(BEGIN_WITHIN_S):
                 return await asyncio.shield(self._head)
         except TimeoutError:
-            raise ServiceBusy(reason=f"site {self.site} is still preparing the result in this format") from None
+            raise ServiceBusy(reason=f"site {self.site} is still preparing it") from None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes as they come. Raises `RelayBroken` where the agent stopped early."""
@@ -96,6 +102,16 @@ class Upload:
             yield chunk
         if not self._complete:
             raise RelayBroken
+
+    async def whole(self, at_most_bytes: int) -> bytes:
+        """All of something small. Raises the agent's refusal, and `ServiceBusy` where not all of it came."""
+        head = await self.head()
+        if head.length > at_most_bytes:
+            raise ServiceBusy(reason=f"site {self.site} sends more than the {at_most_bytes} bytes that are taken")
+        try:
+            return b"".join([chunk async for chunk in self.chunks()])
+        except RelayBroken:
+            raise ServiceBusy(reason=f"site {self.site} broke off") from None
 
     def refuse(self, problem: Problem) -> None:
         """The agent will not send it."""
@@ -112,7 +128,7 @@ class Upload:
         if self._head.done():
             raise BadRequest(reason="this upload was begun before")
         self._head.set_result(head)
-        remaining = head.length - self.command.offset
+        remaining = head.length - self.offset
         try:
             async for chunk in body:
                 remaining -= len(chunk)
@@ -146,16 +162,36 @@ class UploadRelay:
         self._uploads: dict[str, Upload] = {}
 
     @asynccontextmanager
-    async def requested(self, site: str, job: str, result_format: str, offset: int) -> AsyncIterator[Upload]:
-        """Ask the site for an export of the job's result; gone from both sides when the block ends."""
-        upload_id = self._desk.clock.new_id("upl")
-        command = UploadCommand(upload=upload_id, job=job, format=result_format, offset=offset)
-        upload = self._uploads[upload_id] = Upload(command, site)
+    async def requested(
+        self, place: ResultPlace, result_format: str, offset: int, authority: str
+    ) -> AsyncIterator[Upload]:
+        """Ask the site for an export of the job's result; gone from both sides when the block ends.
+
+        `authority` is the word of whoever asks.
+        """
+        command = UploadCommand(
+            upload=self._new_id(), job=place.job, format=result_format, offset=offset, authority=authority
+        )
+        async with self._asked(place.site, command) as upload:
+            yield upload
+
+    @asynccontextmanager
+    async def words(self, site: str, job: str, authority: str) -> AsyncIterator[Upload]:
+        """Ask the site for what the job's attempts said there; the same way."""
+        async with self._asked(site, LogCommand(upload=self._new_id(), job=job, authority=authority)) as upload:
+            yield upload
+
+    def _new_id(self) -> str:
+        return self._desk.clock.new_id("upl")
+
+    @asynccontextmanager
+    async def _asked(self, site: str, command: UploadCommand | LogCommand) -> AsyncIterator[Upload]:
+        upload = self._uploads[command.upload] = Upload(command, site)
         self._commands.post(site, command)
         try:
             yield upload
         finally:
-            del self._uploads[upload_id]
+            del self._uploads[command.upload]
             self._commands.withdraw(site, command)
             upload.abandon()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from datacanal.control.store.jobs import problem_from
 from datacanal.control.store.models import AttemptRow, EventRow, JobRow, StepRow
@@ -13,7 +13,9 @@ from datacanal.domain.step import ACTIVE_STEPS, StepState
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.public import (
     AttemptView,
+    EgressView,
     Event,
+    JobEgress,
     JobLogs,
     JobStats,
     JobSummary,
@@ -25,7 +27,7 @@ from datacanal.protocol.public import (
     Timeouts,
     TransferStats,
 )
-from datacanal.protocol.site import Done, Received
+from datacanal.protocol.site import Done, EgressNote, Received
 
 _SUMMARY_CHARACTERS = 200
 
@@ -129,6 +131,7 @@ def _stats(row: JobRow, plan: Plan | None, attempts: list[AttemptRow], now: date
         bytes_scanned=sum(attempt.scanned_bytes for attempt in attempts),
         bytes_moved=sum(item.bytes for _, item in received),
         result_rows=result.rows if result else None,
+        withheld_groups=_withheld(row),
         transfers=transfers,
         steps=[
             StepStats(
@@ -156,8 +159,13 @@ def _result(row: JobRow, plan: Plan | None) -> ResultView | None:
         rows=done.rows,
         bytes=done.bytes,
         expires_at=row.result_expires_at,
+        withheld_groups=_withheld(row),
         columns=[ResultColumn(name=column.name, type=column.type) for column in plan.columns],
     )
+
+
+def _withheld(row: JobRow) -> int:
+    return sum(Done.model_validate_json(step.output).withheld_groups for step in row.steps if step.output)
 
 
 def _milliseconds(begin: datetime, end: datetime) -> int:
@@ -189,11 +197,26 @@ def logs(job: str, attempts: list[AttemptRow]) -> JobLogs:
                 finished_at=row.finished_at,
                 outcome=row.outcome,
                 problem=problem_from(row.problem),
-                said=row.said,
             )
             for row in attempts
         ],
     )
+
+
+def egress(job: str, attempts: list[AttemptRow]) -> JobEgress:
+    """Every entry once: each attempt of a step tells those of the attempts before it too."""
+    notes = {
+        (row.site, note.seq): (row.site, note)
+        for row in attempts
+        for note in map(EgressNote.model_validate, json.loads(row.egress))
+    }
+    told = sorted(notes.values(), key=lambda item: (item[1].at_ms, item[0], item[1].seq))
+    return JobEgress(job=job, entries=[_egress_view(site, note) for site, note in told])
+
+
+def _egress_view(site: str, note: EgressNote) -> EgressView:
+    at = datetime.fromtimestamp(note.at_ms / 1000, UTC)
+    return EgressView(site=site, at=at, **note.model_dump(exclude={"at_ms"}))
 
 
 def event_view(row: EventRow) -> Event:

@@ -28,7 +28,7 @@ PERMITTED: dict[Action, frozenset[str]] = {
     Action.SUBMIT_JOBS: frozenset({"admin", "analyst", "publisher"}),
     Action.READ_JOBS: frozenset({"admin", "analyst", "publisher"}),
     Action.READ_RESULTS: frozenset({"admin", "analyst", "publisher"}),
-    Action.READ_LOGS: frozenset({"admin", "analyst", "publisher"}),
+    Action.READ_LOGS: _EVERYBODY_WITH_DATA,
     Action.READ_CATALOGUE: _EVERYBODY_WITH_DATA,
     Action.REFRESH_CATALOGUE: _EVERYBODY_WITH_DATA | {"operator"},
     Action.READ_SITES: _EVERYBODY_WITH_DATA | {"operator"},
@@ -65,3 +65,8 @@ def check_may_grant(principal: Principal, role: str) -> None:
 def sees_job(principal: Principal, tenant: str, owner: str) -> bool:
     """A job is seen by its submitter, and by the admins of its tenant; to everybody else it does not exist."""
     return principal.tenant == tenant and (principal.role == "admin" or principal.name == owner)
+
+
+def reads_logs(principal: Principal, tenant: str, owner: str) -> bool:
+    """Logs of a job are read by who sees the job, and by the stewards of its tenant."""
+    return sees_job(principal, tenant, owner) or (principal.tenant == tenant and principal.role == "steward")

@@ -383,7 +383,7 @@ class TooManyGroups(PolicyError):
 class LogsRefused(PolicyError):
     code = "logs_refused"
     says = "Site {site!r} keeps what the attempts of job {job!r} said: {reason}."
-    advises = "Read it at the site (`datacanal site log JOB`), or ask the data's owner to let logs out ([logs] release)."
+    advises = "Read it at the site (`datacanal site log JOB`), or ask the data's owner for [logs] release."
 
 
 class StepRefused(PolicyError):

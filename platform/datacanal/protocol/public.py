@@ -74,6 +74,7 @@ class JobStats(Document):
     bytes_scanned: int
     bytes_moved: int
     result_rows: int | None
+    withheld_groups: int = Field(default=0, description="groups that policies kept in: how many, never which")
     transfers: list[TransferStats]
     steps: list[StepStats]
 
@@ -105,6 +106,7 @@ class ResultView(Document):
     rows: int
     bytes: int
     expires_at: datetime
+    withheld_groups: int = Field(default=0, description="groups that are missing: too small for an owner's policy")
     columns: list[ResultColumn]
 
 
@@ -144,12 +146,40 @@ class AttemptView(Document):
     finished_at: datetime | None
     outcome: str
     problem: Problem | None
-    said: str
+    said: str = Field(default="", description="its own words, where they were asked for and its site released them")
+    cut: bool = Field(default=False, description="there is more, which stays at the site")
+    kept: Problem | None = Field(default=None, description="why its words stay at the site")
 
 
 class JobLogs(Document):
     job: str
     attempts: list[AttemptView]
+
+
+class EgressView(Document):
+    """An entry of a site's own record that concerns the job; `seq` and `hash` hold the site to it."""
+
+    site: str
+    seq: int
+    hash: str
+    at: datetime
+    decision: str = Field(description="released, refused, served or accepted")
+    kind: str = Field(description="step, transfer, result or log")
+    step: str
+    receivers: list[str]
+    policies: dict[str, str] = Field(description="lake to the digest of its policy")
+    rows: int = Field(description="rounded where the data is governed")
+    bytes: int
+    digest: str
+    withheld_groups: int
+    reason: str
+
+
+class JobEgress(Document):
+    """What sites let out, or kept in, for the job, as they told with the reports of its steps; in order of time."""
+
+    job: str
+    entries: list[EgressView]
 
 
 class Event(Document):

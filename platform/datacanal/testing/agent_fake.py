@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 import httpx
@@ -18,12 +18,14 @@ from datacanal.protocol.site import (
     SITE_PROTOCOL,
     CatalogueReport,
     Done,
+    EgressNote,
     Failed,
     Finish,
     Heartbeat,
     HeartbeatReply,
     Hello,
     Lease,
+    LogCommand,
     Offer,
     Poll,
     PollReply,
@@ -34,6 +36,7 @@ from datacanal.protocol.site import (
     UploadCommand,
     Welcome,
 )
+from datacanal.protocol.words import SiteWords
 from datacanal.site.identity import SiteIdentity
 from datacanal.testing.compiler_fake import COLUMN
 
@@ -106,7 +109,9 @@ class ScriptedAgent:
     async def start(self, lease: Lease) -> None:
         await self._post(f"{_path(lease)}/start", Start(session=self.session, fence=lease.fence))
 
-    async def finish(self, lease: Lease, *, rows: int = 1) -> None:
+    async def finish(
+        self, lease: Lease, *, rows: int = 1, withheld_groups: int = 0, egress: Sequence[EgressNote] = ()
+    ) -> None:
         """The step succeeded: its inputs arrived, its output waits for its consumers."""
         offers = [
             Offer(
@@ -132,12 +137,14 @@ class ScriptedAgent:
             scanned_bytes=1000,
             elapsed_ms=5,
             received=[Received(step=offer.step, rows=offer.rows, bytes=offer.bytes) for offer in lease.inputs],
+            withheld_groups=withheld_groups,
+            egress=list(egress),
         )
         await self._finish(lease, done)
 
-    async def fail(self, lease: Lease, error: DatacanalError) -> None:
+    async def fail(self, lease: Lease, error: DatacanalError, egress: Sequence[EgressNote] = ()) -> None:
         """The step failed."""
-        await self._finish(lease, Failed(problem=problem_of(error), elapsed_ms=5))
+        await self._finish(lease, Failed(problem=problem_of(error), elapsed_ms=5, egress=list(egress)))
 
     async def run(self, lease: Lease) -> None:
         """Start and finish."""
@@ -172,7 +179,18 @@ class ScriptedAgent:
 
         await self.send(command, part(), length=len(export), digest=hashlib.sha256(export).hexdigest())
 
-    async def send(self, command: UploadCommand, body: AsyncIterator[bytes], *, length: int, digest: str) -> None:
+    async def say(self, command: LogCommand, words: SiteWords) -> None:
+        """Send what attempts said."""
+        content = words.model_dump_json().encode()
+
+        async def whole() -> AsyncIterator[bytes]:
+            yield content
+
+        await self.send(command, whole(), length=len(content), digest=hashlib.sha256(content).hexdigest())
+
+    async def send(
+        self, command: UploadCommand | LogCommand, body: AsyncIterator[bytes], *, length: int, digest: str
+    ) -> None:
         """Send a body, whatever it is."""
         headers = {
             "Content-Type": "application/octet-stream",
@@ -181,7 +199,7 @@ class ScriptedAgent:
         }
         _checked(await self._http.post(f"/v1/site/uploads/{command.upload}", content=body, headers=headers))
 
-    async def refuse(self, command: UploadCommand, error: DatacanalError) -> None:
+    async def refuse(self, command: UploadCommand | LogCommand, error: DatacanalError) -> None:
         await self._post(f"uploads/{command.upload}/refuse", problem_of(error))
 
     async def _finish(self, lease: Lease, outcome: Done | Failed) -> None:

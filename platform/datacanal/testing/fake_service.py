@@ -15,12 +15,23 @@ from urllib.parse import parse_qs, unquote
 import httpx
 import pyarrow as pa
 
-from datacanal.domain.errors import DatacanalError, NotFound, SqlSyntax, Unauthenticated
+from datacanal.domain.errors import (
+    ConversionFailed,
+    DatacanalError,
+    LogsRefused,
+    NotFound,
+    SqlSyntax,
+    Unauthenticated,
+)
 from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.public import (
+    AttemptView,
     DatasetList,
     DatasetView,
+    EgressView,
+    JobEgress,
     JobList,
+    JobLogs,
     JobStats,
     JobSummary,
     JobView,
@@ -62,6 +73,14 @@ _DATASET = DatasetView(
     lake="数据", name="orders", site="core", snapshot="snp_1", files=2, rows=1234567, bytes=98765432, key=["id"],
     columns=[], problem=None,
 )  # fmt: skip
+_ENTRY = EgressView(
+    site="core", seq=7, hash="a" * 64, at=_AT, decision="released", kind="result", step="q", receivers=["ana"],
+    policies={"transactions": "d" * 64}, rows=1200, bytes=4096, digest="e" * 64, withheld_groups=3, reason="",
+)  # fmt: skip
+_ATTEMPT = AttemptView(
+    step="q", site="core", attempt=1, fence=2, started_at=_AT, finished_at=_AT + timedelta(seconds=1.5),
+    outcome="failed", problem=problem_of(ConversionFailed()),
+)  # fmt: skip
 
 
 def _summary(job: JobView) -> JobSummary:
@@ -79,6 +98,7 @@ class FakeService(httpx.BaseTransport):
         self.failure = failure
         self.jobs: dict[str, JobView] = {}
         self.keys: dict[str, str] = {}
+        self.withheld_groups = 0
         self.seen: list[httpx.Request] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -116,7 +136,19 @@ class FakeService(httpx.BaseTransport):
                 return self.send_result(request)
             case "events":
                 return self.send_events(request, job)
+            case "egress":
+                return self.answer(JobEgress(job=job, entries=[_ENTRY]))
+            case "logs":
+                return self.send_logs(request, job)
         return self.look(job)
+
+    def send_logs(self, request: httpx.Request, job: str) -> httpx.Response:
+        attempt = _ATTEMPT
+        if "text" in parse_qs(request.url.query.decode()):
+            attempt = attempt.model_copy(update={"said": "'Novák\x1b[31m' is no number\n", "cut": True})
+        kept = problem_of(LogsRefused(site="west", job=job, reason="the policy says so"))
+        other = _ATTEMPT.model_copy(update={"site": "west", "problem": None, "outcome": "done", "kept": kept})
+        return self.answer(JobLogs(job=job, attempts=[attempt, other]))
 
     def submit(self, request: httpx.Request) -> httpx.Response:
         key = request.headers["Idempotency-Key"]
@@ -140,7 +172,7 @@ class FakeService(httpx.BaseTransport):
         columns = [ResultColumn(name=name, type="BIGINT") for name in self.result.column_names]
         result = ResultView(
             site="core", rows=self.result.num_rows, bytes=self.result.nbytes, expires_at=_AT + timedelta(days=1),
-            columns=columns,
+            columns=columns, withheld_groups=self.withheld_groups,
         )  # fmt: skip
         return fake_job(job.id, job.sql, state="succeeded").model_copy(update={"result": result})
 

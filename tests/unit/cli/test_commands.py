@@ -75,7 +75,8 @@ def test_statistics_are_written_as_the_contract_says(tmp_path: Path) -> None:
     file = tmp_path / "stats.json"
     assert run(["sql", "SELECT 1", "--stats", str(file)]) == 0
     assert json.loads(file.read_text()).keys() == {
-        "job_id", "state", "elapsed_ms", "bytes_scanned", "bytes_moved", "result_rows", "transfers", "steps"
+        "job_id", "state", "elapsed_ms", "bytes_scanned", "bytes_moved", "result_rows", "withheld_groups",
+        "transfers", "steps",
     }  # fmt: skip
 
 

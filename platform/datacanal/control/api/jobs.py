@@ -14,7 +14,7 @@ from datacanal.control.plane import Plane
 from datacanal.control.signals import job_end_signal
 from datacanal.domain.access import Action, Principal
 from datacanal.domain.job import ENDED_JOBS, JobState
-from datacanal.protocol.public import Explanation, JobList, JobLogs, JobRequest, JobView
+from datacanal.protocol.public import Explanation, JobEgress, JobList, JobLogs, JobRequest, JobView
 from datacanal.serving.bodies import read_document
 from datacanal.serving.departure import Departure, watching
 
@@ -111,10 +111,19 @@ def _add_reading(router: APIRouter, plane: Plane, permitted: Guard) -> None:
         async with watching(request) as departure:
             return answer(await _ended(plane, caller, job, wait_s, departure))
 
-    @router.get("/{job}/logs", response_model=JobLogs, responses=problems(404))
-    async def logs(job: str, caller: Principal = reading_logs) -> Response:
-        """What each attempt of each step said, failed starts included."""
-        return answer(await plane.jobs.logs(caller, job))
+    @router.get("/{job}/egress", response_model=JobEgress, responses=problems(404))
+    async def egress(job: str, caller: Principal = reading) -> Response:
+        """What sites let out or kept in for the job, with the entry of their own record that says so."""
+        return answer(await plane.jobs.egress(caller, job))
+
+    @router.get("/{job}/logs", response_model=JobLogs, responses=problems(403, 404, 503))
+    async def logs(
+        job: str,
+        text: Annotated[bool, Query(description="with their own words, if policies let them out: a release")] = False,
+        caller: Principal = reading_logs,
+    ) -> Response:
+        """What each attempt of each step came to, failed starts included."""
+        return answer(await (plane.words if text else plane.jobs).logs(caller, job))
 
 
 async def _ended(plane: Plane, caller: Principal, job: str, wait_s: float, departure: Departure) -> JobView:

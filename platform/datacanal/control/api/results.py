@@ -84,7 +84,7 @@ async def _relayed(plane: Plane, place: ResultPlace, result_format: str, wanted:
     """Begin the relay. The result that changed since the earlier bytes is sent whole."""
     async with AsyncExitStack() as stack:
         upload = await stack.enter_async_context(
-            plane.relay.requested(place.site, place.job, result_format, wanted.offset)
+            plane.relay.requested(place, result_format, wanted.offset, plane.issuer.signed(place.authority))
         )
         head = await upload.head()
         tag = f'"{head.digest}"'
@@ -100,7 +100,7 @@ class RelayedResult(Response):
     """Sends the chunks as they come. It ends complete or by a broken connection."""
 
     def __init__(self, upload: Upload, head: Head, media_type: str, resources: AsyncExitStack) -> None:
-        offset = upload.command.offset
+        offset = upload.offset
         headers = {
             "Content-Length": str(head.length - offset),
             "ETag": f'"{head.digest}"',

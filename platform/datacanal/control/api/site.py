@@ -162,7 +162,7 @@ def _add_uploads(router: APIRouter, plane: Plane, acting: Any) -> None:
     ) -> Response:
         """Send an export, from the offset asked for on, to the client who waits for it."""
         waiting = plane.relay.find(upload, caller.site)
-        if length < waiting.command.offset:
+        if length < waiting.offset:
             waiting.begin_empty(Head(length, digest))
             raise BadField(field="Datacanal-Length", reason="the export ends before the offset asked for")
         try:

@@ -139,7 +139,7 @@ class StepRow(Owned, Base):
 
 
 class AttemptRow(Owned, Base):
-    """One try of a step, kept after everything else of it is gone."""
+    """One try of a step, kept after everything else of it is gone. `egress` holds what its site told of its record."""
 
     __tablename__ = "attempts"
     __table_args__ = (ForeignKeyConstraint(["job_id", "step_id"], ["steps.job_id", "steps.id"]),)
@@ -154,10 +154,10 @@ class AttemptRow(Owned, Base):
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(String(16), default="running")
     problem: Mapped[str | None]
-    said: Mapped[str] = mapped_column(default="")
     elapsed_ms: Mapped[int | None]
     scanned_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     received: Mapped[str] = mapped_column(default="[]")
+    egress: Mapped[str] = mapped_column(default="[]")
 
 
 class EventRow(Owned, Base):
