@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from datacanal.cli import importing, records
+from datacanal.cli import identity, importing, records
 from datacanal.cli.session import AsJson, connect, print_json, print_table
 from datacanal.cli.text import bytes_text, visible
 from datacanal.domain.errors import NotFound
@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     site.command("list")(list_sites)
     site.command("show")(show_site)
     site.command("refresh")(refresh_site)
+    identity.add_to(site)
     records.add_to(site)
     lake = _group(app, "lake", "The lakes of all sites.")
     lake.command("list")(list_lakes)

@@ -59,10 +59,15 @@ def make_app() -> typer.Typer:
     return app
 
 
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    ca: str = typer.Option("", "--ca", metavar="FILE", help="Who vouches for the service (PEM); else DATACANAL_CA."),
+) -> None:
     if version:
         print(f"datacanal {__version__}")
         raise typer.Exit
+    if ca:
+        os.environ["DATACANAL_CA"] = ca  # where every client looks
 
 
 def tell(error: DatacanalError) -> None:

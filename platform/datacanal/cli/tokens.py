@@ -44,6 +44,8 @@ def create(
         return
     print(made.secret)
     print(f"token {made.token.id}; the secret above is not shown again", file=sys.stderr)
+    if role == "site":
+        print(f"start the site with it once: DATACANAL_TOKEN=… datacanal serve site {name}", file=sys.stderr)
 
 
 def list_tokens(as_json: AsJson = False) -> None:

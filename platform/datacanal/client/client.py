@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from datacanal.client.address import no_token, resolve_token, resolve_url
+from datacanal.client.address import no_token, resolve_ca, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.parameters import json_params
@@ -46,16 +46,24 @@ class Client:
     """Talks to one Datacanal service.
 
     `url` and `token` default to DATACANAL_URL and DATACANAL_TOKEN, then to http://127.0.0.1:8400 and the
-    `admin.token` of `$DATACANAL_HOME` or `./state`. Every failure is a `DatacanalError` with a code and a remedy.
+    `admin.token` of `$DATACANAL_HOME` or `./state`. `ca` is a PEM file that vouches for an https service; it defaults
+    to DATACANAL_CA, then to the `control.pem` beside that token, then to what the machine trusts. Every failure is a
+    `DatacanalError` with a code and a remedy.
     """
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, *, transport: httpx.BaseTransport | None = None
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        ca: str | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         address = resolve_url(url, os.environ)
         found = resolve_token(token, os.environ, Path.cwd())
         refusal = None if found else no_token(os.environ, Path.cwd())
-        self._connection = Connection(address, found, without_token=refusal, transport=transport)
+        vouching = resolve_ca(ca, os.environ, Path.cwd()) if address.startswith("https://") else None
+        self._connection = Connection(address, found, without_token=refusal, ca=vouching, transport=transport)
 
     def __enter__(self) -> Client:
         return self

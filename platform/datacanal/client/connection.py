@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -41,6 +43,7 @@ class Connection:
         token: str | None,
         *,
         without_token: DatacanalError | None = None,
+        ca: Path | None = None,
         transport: httpx.BaseTransport | None = None,
         patience_s: float = 30.0,
         clock: Clock = time.monotonic,
@@ -60,6 +63,7 @@ class Connection:
                 headers={**({"Authorization": f"Bearer {token}"} if token else {}), "Accept-Encoding": "identity"},
                 timeout=httpx.Timeout(60.0, connect=5.0),
                 transport=transport,
+                verify=_verifying(url, ca),
                 trust_env=False,
             )
         except httpx.InvalidURL as error:
@@ -162,6 +166,19 @@ class Patience:
         self._sleep(pause_s)
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
         return True
+
+
+def _verifying(url: str, ca: Path | None) -> ssl.SSLContext | bool:
+    """What an https service must prove. Raises `ServiceUnreachable` for a `ca` that is no PEM file."""
+    if ca is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise ServiceUnreachable(url=url, reason=f"{ca} (DATACANAL_CA): {error.strerror or error}") from None
+    # Where not an authority is named but the service's own certificate, that is enough.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def problem_in(answer: httpx.Response) -> DatacanalError:

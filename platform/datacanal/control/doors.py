@@ -49,6 +49,7 @@ def public_tls(control: ControlSection, home: Path) -> ssl.SSLContext | None:
     if not control.is_secured:
         return None
     if control.certificate is not None and control.key is not None:
+        (home / PUBLIC_CERTIFICATE).unlink(missing_ok=True)  # clients of this machine would go on trusting it
         try:
             return open_server(KeyPair(control.certificate, control.key))
         except OSError as error:

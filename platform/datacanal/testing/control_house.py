@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 
-from datacanal.configuration import Configuration, LimitsSection, SiteSection
+from datacanal.configuration import Configuration, ControlSection, LimitsSection, SiteSection
 from datacanal.control.clock import Clock, SystemClock
-from datacanal.control.doors import bind_site_door
+from datacanal.control.doors import bind_site_door, public_tls
 from datacanal.control.plane import Plane
 from datacanal.control.planner import Compiler
 from datacanal.control.service import answering, running_plane
@@ -84,8 +84,12 @@ async def control_house(
     compiler: Compiler | None = None,
     clock: Callable[[], Clock] = SystemClock,
     limits: LimitsSection | None = None,
+    public: ControlSection | None = None,
 ) -> AsyncIterator[ControlHouse]:
-    """A control plane over the home, as it is after a start. Entering again with the same home is a restart."""
+    """A control plane over the home, as it is after a start. Entering again with the same home is a restart.
+
+    It answers on loopback, whatever `public` says, but secured as that says.
+    """
     configuration = Configuration(
         home=home,
         file=home / "datacanal.toml",
@@ -97,6 +101,7 @@ async def control_house(
     async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler()) as plane:
         listening = bind("127.0.0.1:0", key="control.listen")
         for_sites = bind_site_door(configuration.control, home)
-        url = f"http://{address_of(listening)}"
-        async with answering(plane, listening, for_sites, None), AsyncExitStack() as resources:
+        tls = public_tls(public or configuration.control, home)
+        url = f"{'https' if tls else 'http'}://{address_of(listening)}"
+        async with answering(plane, listening, for_sites, tls), AsyncExitStack() as resources:
             yield ControlHouse(plane, url, home, resources)
