@@ -280,11 +280,6 @@ def test_a_policy_without_a_default_class_keeps_the_service_from_starting(direct
     refused(directory, "bad_policy", "policy.toml", "default_class")
 
 
-def test_a_policy_with_a_class_that_is_not_built_yet_keeps_the_service_from_starting(directory: Service) -> None:
-    (directory.home / "policy.toml").write_text('default_class = "secret"\n')
-    refused(directory, "not_available", "default_class")
-
-
 def test_a_port_in_use_keeps_the_service_from_starting(directory: Service) -> None:
     port = int(directory.url.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", port)):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from datacanal.cli.exits import WRONG_USAGE
 from datacanal.cli.init import Layout, make_directory
+from datacanal.cli.text import visible
 from datacanal.cli.up import run_up
 from datacanal.configuration import load_configuration
-from datacanal.domain.errors import BadConfiguration, LakeUnreadable, NotAvailable
+from datacanal.domain.errors import BadConfiguration, BadPolicy, LakeUnreadable, NotAvailable
 from datacanal.logs import configure_logs
 
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
@@ -42,14 +46,21 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
 
 
 def check(config: Config = _DEFAULT) -> None:
-    """Validate the configuration, the policies and the lakes' places without starting anything."""
+    """Validate the configuration, and every policy against its lake, without starting anything."""
     configuration = load_configuration(config)
     # Each process loads only the part that it is or asks: the import is not paid by the other commands.
-    from datacanal.site.service import check_site
+    from datacanal.site.checking import check_lakes
 
+    found_wrong = False
     for site in configuration.sites:
         with _refusing_lakes(config):
-            check_site(configuration, site.name)
+            checked = check_lakes(site, datetime.now(UTC))
+        for kind, lines in (("warning", checked.warnings), (BadPolicy.code, checked.problems)):
+            for line in lines:
+                print(f"{kind}: {visible(line)}", file=sys.stderr)
+        found_wrong = found_wrong or bool(checked.problems)
+    if found_wrong:
+        raise typer.Exit(WRONG_USAGE)
     lakes = [lake.name for site in configuration.sites for lake in site.lakes]
     print(f"{config}: valid ({len(configuration.sites)} sites; lakes: {', '.join(lakes) or 'none'})")
 

@@ -1,4 +1,4 @@
-"""Run one site's agent until it is told to stop; or only check that it could run."""
+"""Run one site's agent until it is told to stop."""
 
 from __future__ import annotations
 
@@ -22,15 +22,10 @@ from datacanal.site.places import Places
 from datacanal.site.policy import load_policy
 
 
-def check_site(configuration: Configuration, name: str) -> None:
-    """Raise what keeps the site from starting: `BadPolicy`, `NotAvailable` or `LakeUnreadable`. Changes nothing."""
-    open_lakes(configuration.site(name))
-
-
 def serve_site(configuration: Configuration, name: str) -> None:
     """Serve until SIGTERM or SIGINT, then stop within 5 s.
 
-    Raises `BadPolicy`, `NotAvailable`, `LakeUnreadable`, `AlreadyRunning` or `PortInUse` before anything is started,
+    Raises `BadPolicy`, `LakeUnreadable`, `AlreadyRunning` or `PortInUse` before anything is started,
     and, for a site that has not joined, `Unauthenticated` where no token is found within 30 s, or what refused it.
     """
     site = configuration.site(name)

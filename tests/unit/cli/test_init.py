@@ -12,6 +12,7 @@ from datacanal.cli.main import run
 from datacanal.cli.up import one_instance, parts_of
 from datacanal.configuration import load_configuration
 from datacanal.domain.errors import AlreadyRunning, BadField
+from datacanal.testing.tasks import write_parquet
 
 
 def test_a_new_directory_is_valid_and_has_two_sites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +49,7 @@ def test_two_instances_on_one_state_exclude_each_other(tmp_path: Path) -> None:
     ("file", "text"),
     [
         ("users.policy.toml", ""),
-        ("users.policy.toml", 'default_class = "secret"'),
+        ("users.policy.toml", 'default_class = "masked"'),
         ("datacanal.toml", "nonsense = 1"),
         ("datacanal.toml", "[["),
     ],
@@ -57,3 +58,32 @@ def test_check_refuses_what_would_not_start(tmp_path: Path, file: str, text: str
     make_directory(tmp_path, Layout())
     (tmp_path / file).write_text(text)
     assert run(["check", "--config", str(tmp_path / "datacanal.toml")]) == 2
+
+
+def test_check_tells_everything_that_is_wrong_with_every_policy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_directory(tmp_path, Layout())
+    write_parquet(tmp_path / "lakes/transactions/payments/1.parquet", "SELECT 1 AS id, 'x' AS memo")
+    write_parquet(tmp_path / "lakes/transactions/broken/1.parquet", "SELECT 1 AS id")
+    (tmp_path / "lakes/transactions/broken/1.parquet").write_bytes(b"PAR1")
+    (tmp_path / "transactions.policy.toml").write_text(
+        """default_class = "public"
+[datasets.payments]
+rows = "status <> 'test'"
+columns = { memo = { class = "masked", mask = "year" } }
+[datasets.broken]
+key = ["id"]
+[datasets.later]
+"""
+    )
+    (tmp_path / "users.policy.toml").write_text('default_class = "public"\nwhat = 1\nmore = 2\n')
+    assert run(["check", "--config", str(config)]) == 2
+    told = [line.replace(f"{tmp_path}/", "") for line in capsys.readouterr().err.splitlines()]
+    assert [line.split(": ")[:3] for line in told] == [
+        ["warning", "transactions.policy.toml:7", "datasets.later"],
+        ["bad_policy", "transactions.policy.toml:3", "datasets.payments.rows"],
+        ["bad_policy", "transactions.policy.toml:4", "datasets.payments.columns.memo.mask"],
+        ["bad_policy", "users.policy.toml:2", "what"],
+        ["bad_policy", "users.policy.toml:3", "more"],
+    ]

@@ -12,7 +12,7 @@ from datacanal.domain.errors import (
     PortInUse,
 )
 from datacanal.serving.runner import address_of, bind
-from datacanal.site.service import check_site, serve_site
+from datacanal.site.service import serve_site
 
 
 def configured(folder: Path, policy: str, exchange: str = "127.0.0.1:0") -> Configuration:
@@ -33,8 +33,6 @@ def test_a_bad_policy_or_lake_stops_the_start_and_leaves_nothing(
     tmp_path: Path, policy: str, error: type[Exception]
 ) -> None:
     configuration = configured(tmp_path, policy)
-    with pytest.raises(error):
-        check_site(configuration, "core")
     with pytest.raises(error):
         serve_site(configuration, "core")
     assert not (tmp_path / "home").exists()
