@@ -48,7 +48,8 @@ def guard(protection: Protection, relation: str, groups: str) -> str:
     `entity_set` INTEGER, `group` BIGINT, `entity` UBIGINT (a hash; NULL for rows that belong to nobody: they are no
     individual, but what they contribute may dominate), and for each measure `count_i` BIGINT (values), `share_i`
     DOUBLE (sum of absolute values; the count for functions that only count; NULL where there is none) and `mark_i`
-    UBIGINT: equal where the values contributed are equal, in whatever order they came.
+    UBIGINT: equal where the values contributed are equal, in whatever order they came; what an individual contributed
+    to several groups has the sum of its marks (modulo 2^64).
     """
     return " UNION ALL ".join(
         _guard_of(protection, index, entity, relation, groups) for index, entity in enumerate(protection.entities)
@@ -73,13 +74,13 @@ def _guard_of(protection: Protection, index: int, entity: Entity, relation: str,
 
 def _contribution(number: int, measure: Measure) -> list[str]:
     if measure.column is None:
-        counted, share, mark = "count(*)", "count(*)::DOUBLE", "hash(count(*))"
+        counted, share, mark = "count(*)", "count(*)::DOUBLE", "count(*)::UBIGINT"
     else:
         column = identifier(measure.column)
         counted = f"count({column})"
         share = f"sum(abs({column}::DOUBLE))" if measure.function in _ADDING else f"{counted}::DOUBLE"
-        # A sum of hashes does not depend on the order, as a sum of DOUBLEs does.
-        mark = f"hash(sum(hash({column})) FILTER ({column} IS NOT NULL))"
+        # A sum of hashes does not depend on the order, as a sum of DOUBLEs does, and sums of groups add up.
+        mark = f"(sum(hash({column})) FILTER ({column} IS NOT NULL) % {_WRAP})::UBIGINT"
     return [f"{counted} AS count_{number}", f"{share} AS share_{number}", f"{mark} AS mark_{number}"]
 
 
@@ -92,4 +93,5 @@ def _call(measure: Measure) -> str:
     return f"{measure.function}({column})"
 
 
+_WRAP = 2**64
 _ADDING = frozenset({"sum", "avg"})

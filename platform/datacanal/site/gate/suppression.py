@@ -10,7 +10,7 @@ nobody either, or as many of its other groups, the smallest first, go too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,7 +80,9 @@ def complemented(removed: Flags, sets: Sequence[EntitySet], min_group: int, bloc
 
 def _complement(result: Flags, sets: Sequence[EntitySet], min_group: int, block: Ints) -> bool:
     changed = False
-    for members in _partly_hidden(result, block):
+    for members in members_of(block):
+        if not 0 < np.count_nonzero(result[members]) < members.size:
+            continue
         more = _to_hide(members[result[members]], members[~result[members]], sets, min_group)
         result[more] = True
         changed = changed or more.size > 0
@@ -97,12 +99,10 @@ def _to_hide(hidden: Ints, shown: Ints, sets: Sequence[EntitySet], min_group: in
     return by_size[: _fewest(enough, by_size.size)]
 
 
-def _partly_hidden(result: Flags, block: Ints) -> Iterator[Ints]:
-    """The groups of each block in which some are removed and some are not."""
+def members_of(block: Ints) -> list[Ints]:
+    """The groups of each block."""
     order = np.argsort(block, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(block[order])) + 1):
-        if members.size and 0 < np.count_nonzero(result[members]) < members.size:
-            yield members
+    return np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
 
 
 def _fewest(enough: Callable[[int], bool], most: int) -> int:

@@ -17,7 +17,8 @@ from datacanal.storage.tables import COUNTER, Owned
 RETENTION_DAYS = 35
 """How long a released group is held against later ones."""
 SETS_AT_MOST = 20_000
-"""Groups kept of one measure, at most 5 kB each; beyond them the oldest go. No release may have more groups."""
+"""Groups, and sums of groups, kept of one measure: 7 kB each at most. Beyond them the oldest go; no release may have
+more groups."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class EntityLog:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def outlines(self, key: MeasureKey, fewest: int, most: int) -> list[Outline]:
-        """What is kept of the measure with that many individuals."""
-        query = select(*_STORED).where(*_is(key), EntitySetRow.individuals.between(fewest, most))
+    def outlines(self, key: MeasureKey, fewest: int) -> list[Outline]:
+        """What is kept of the measure with at least so many individuals."""
+        query = select(*_STORED).where(*_is(key), EntitySetRow.individuals >= fewest)
         with Session(self._engine) as session, session.begin():
             return [_outline(*row) for row in session.execute(query.order_by(EntitySetRow.id))]
 

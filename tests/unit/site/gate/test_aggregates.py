@@ -99,7 +99,7 @@ def test_the_same_answer_is_given_as_often_as_asked(tmp_path: Path) -> None:
     house = House(tmp_path, t=PUBLIC)
     for number in range(3):
         assert house.aggregate(rows(a=range(9), b=range(9, 20)), replace(RELEASE, job=f"job_{number}")) == ["a", "b"]
-    assert logged(house) == 2
+    assert logged(house) == 3  # and their sum
 
 
 def test_the_blocks_of_one_job_are_held_against_each_other(tmp_path: Path) -> None:
@@ -115,7 +115,45 @@ def test_the_groups_of_one_release_are_held_against_each_other(tmp_path: Path) -
 def test_two_groups_of_one_release_that_are_the_same_answer_stay(tmp_path: Path) -> None:
     house = House(tmp_path, t=PUBLIC)
     assert house.aggregate(rows(a=range(20), b=range(20))) == ["a", "b"]
-    assert logged(house) == 1
+    assert logged(house) == 2  # one of the groups, and their sum
+
+
+def test_what_several_groups_add_up_to_is_held_against_earlier_releases(tmp_path: Path) -> None:
+    house = House(tmp_path, t=PUBLIC)
+    assert house.aggregate(rows(all=range(60))) == ["all"]
+    thirds = {"a": range(20), "b": range(20, 40), "c": range(41, 60)}
+    assert house.aggregate(rows(**thirds), replace(RELEASE, job="job_2")) == ["a", "b"]
+    assert house.aggregate(rows(a=range(20), b=range(20, 39)), replace(RELEASE, job="job_3")) == []
+
+
+def test_what_several_groups_added_up_to_is_held_against_later_ones(tmp_path: Path) -> None:
+    house = House(tmp_path, t=PUBLIC)
+    assert house.aggregate(rows(a=range(20), b=range(20, 40), c=range(41, 60))) == ["a", "b", "c"]
+    assert house.aggregate(rows(all=range(60)), replace(RELEASE, job="job_2")) == []
+
+
+def test_who_is_in_several_groups_adds_up_to_one(tmp_path: Path) -> None:
+    house = House(tmp_path, t=PUBLIC)
+    both = "SELECT g0, g0 * 100 + range AS m0, range AS e0 FROM range({}, 20), (VALUES (1), (2)) AS t(g0)"
+    assert house.aggregate(both.format(0)) == ["1", "2"]
+    total = "SELECT 0 AS g0, g0 * 100 + range AS m0, range AS e0 FROM range({}, 20), (VALUES (1), (2)) AS t(g0)"
+    assert house.aggregate(total.format(1), replace(RELEASE, job="job_2")) == []
+    assert house.aggregate(total.format(0), replace(RELEASE, job="job_3")) == ["0"]
+
+
+def test_a_group_that_is_close_to_an_earlier_one_is_not_what_the_others_leave_over(tmp_path: Path) -> None:
+    house = House(tmp_path, t=PUBLIC)
+    assert house.aggregate(rows(x=range(20))) == ["x"]
+    parts = {"a": range(1, 20), "b": range(20, 30), "c": range(40, 60)}
+    assert house.aggregate(rows(**parts), replace(RELEASE, job="job_2")) == ["c"]
+
+
+def test_after_many_rounds_a_block_is_withheld_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "_ROUNDS_AT_MOST", 1)
+    house = House(tmp_path, t=PUBLIC)
+    assert house.aggregate(rows(x=range(20))) == ["x"]
+    parts = {"a": range(1, 20), "b": range(20, 30), "c": range(40, 60)}
+    assert house.aggregate(rows(**parts), replace(RELEASE, job="job_2")) == []
 
 
 def test_groups_whose_measure_holds_nothing_are_not_logged(tmp_path: Path) -> None:
@@ -343,9 +381,12 @@ def test_no_two_answers_ever_differ_by_few_individuals(seed: int, tmp_path: Path
             for first in range(0, 60, width)
         }
         through = house.aggregate(rows(**asked), replace(RELEASE, job=f"job_{number}"))
-        released += [frozenset(asked[name]) for name in through]
         hidden = [person for name in asked.keys() - set(through) for person in asked[name]]
         assert not through or len(hidden) == 0 or len(hidden) >= 5
+        known = [frozenset(asked[name]) for name in through]
+        if through:
+            known += [frozenset(itertools.chain(*(asked[name] for name in through))), frozenset(hidden)]
+        released += [each for each in known if each]
     assert len(set(released)) > 3
     for one, other in itertools.combinations(released, 2):
         assert len(one ^ other) == 0 or len(one ^ other) >= 5
