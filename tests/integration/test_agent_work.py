@@ -152,6 +152,20 @@ def test_a_result_outlives_its_agent(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_a_result_goes_to_its_submitter_and_to_no_other_admin(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        await town.open("core")
+        job = (await town.run("SELECT count(*) AS n FROM transactions.payments"))["id"]
+        other = await town.control.caller("admin", "eve")
+        answer = await other.get(f"/v1/jobs/{job}/result")
+        assert (answer.status_code, answer.json()["code"]) == (403, "authority_refused")
+        assert (await town.result(job)).status_code == 200
+        [*_, last] = town.egress("core")
+        assert (last.kind, last.decision) == ("result", "refused")
+
+    play(tmp_path, story)
+
+
 def test_an_agent_that_comes_back_takes_its_job_up_again(tmp_path: Path) -> None:
     async def story(town: Town) -> None:
         pool = await town.open_hanging("core")

@@ -155,13 +155,17 @@ class StepRef(Document):
 
 
 class UploadCommand(Document):
-    """Send a released result to `/v1/site/uploads/{upload}`, beginning at `offset` of the bytes in that format."""
+    """Send a released result to `/v1/site/uploads/{upload}`, beginning at `offset` of the bytes in that format.
+
+    `authority` is the word of whoever asks for it: a result goes to its submitter.
+    """
 
     kind: Literal["upload"] = "upload"
     upload: str
     job: str
     format: str
     offset: int = 0
+    authority: str
 
 
 class RefreshCommand(Document):

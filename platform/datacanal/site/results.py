@@ -13,17 +13,19 @@ from weakref import WeakValueDictionary
 import duckdb
 import structlog
 
-from datacanal.domain.errors import BadField, DatacanalError, OutputLost, ResultExpired
+from datacanal.domain.errors import AuthorityRefused, BadField, DatacanalError, OutputLost, ResultExpired
 from datacanal.protocol.plan import PlanColumn
 from datacanal.protocol.problem import error_of, problem_of
 from datacanal.protocol.public import RESULT_FORMATS, ResultFormat
 from datacanal.protocol.site import UploadCommand
+from datacanal.site.authorities import Authorities
 from datacanal.site.control_link import ControlLink
 from datacanal.site.engine.specification import TaskDone
 from datacanal.site.engine.sqltext import parsed_type
 from datacanal.site.engine.types import changes
 from datacanal.site.fleet.port import Pool
 from datacanal.site.places import Places
+from datacanal.site.record.entry import Entry
 from datacanal.site.store.models import ExportRow, OutputRow
 from datacanal.site.store.work import WorkStore
 from datacanal.site.tasks import export_task
@@ -51,6 +53,8 @@ class ResultDesk:
         link: ControlLink,
         work: WorkStore,
         places: Places,
+        authorities: Authorities,
+        record: Callable[[Entry], object],
         clock: Callable[[], datetime],
     ) -> None:
         self._site = site
@@ -58,6 +62,8 @@ class ResultDesk:
         self._link = link
         self._work = work
         self._places = places
+        self._authorities = authorities
+        self._record = record
         self._clock = clock
         self._making: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -88,6 +94,7 @@ class ResultDesk:
         expires = datetime.fromtimestamp(result.expires_ms / 1000, UTC)
         if expires <= self._clock():
             raise ResultExpired(job=command.job, expired_at=expires.isoformat())
+        await asyncio.to_thread(self._check_caller, command, result)
         format_ = _known_format(command.format)
         columns = [PlanColumn.model_validate(column) for column in json.loads(result.columns)]
         if format_ == "arrow" and is_public_already(columns):
@@ -97,6 +104,16 @@ class ResultDesk:
             if kept is None:
                 kept = await self._made(result, columns, format_)
         return _Export(Path(kept.path), kept.bytes, kept.digest)
+
+    def _check_caller(self, command: UploadCommand, result: OutputRow) -> None:
+        """A result is its submitter's; what they may see, nobody else may on their behalf. Records a refusal."""
+        try:
+            caller = self._authorities.verified(command.authority)
+            if (caller.job, caller.tenant, caller.principal) != (result.job, result.tenant, result.principal):
+                raise self._authorities.refusal("a result goes to whoever submitted its job")
+        except AuthorityRefused as error:
+            self._record(_refused(result, error, self._clock()))
+            raise
 
     def _kept(self, result: OutputRow, format_: str) -> ExportRow | None:
         export = self._work.export(result.id, format_)
@@ -122,6 +139,21 @@ class ResultDesk:
         )
         await asyncio.to_thread(self._work.save_export, export)
         return export
+
+
+def _refused(result: OutputRow, error: AuthorityRefused, now: datetime) -> Entry:
+    return Entry(
+        at_ms=int(now.timestamp() * 1000),
+        kind="result",
+        decision="refused",
+        tenant=result.tenant,
+        principal=result.principal,
+        job=result.job,
+        step=result.step,
+        plan_digest=result.plan_digest,
+        digest=result.digest,
+        reason=f"{error.code}: {error.detail}",
+    )
 
 
 def is_public_already(columns: list[PlanColumn]) -> bool:
