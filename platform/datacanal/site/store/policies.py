@@ -52,8 +52,8 @@ class PolicyStore:
         query = select(PolicyVersionRow).where(PolicyVersionRow.lake == lake).order_by(PolicyVersionRow.seq)
         with Session(self._engine) as session, session.begin():
             rows = [(row.document, row.valid_from_ms) for row in session.scalars(query)]
-        ends: list[int | None] = [later for (_, _), (_, later) in pairwise(rows)]
+        ends: list[int | None] = [*(later for (_, _), (_, later) in pairwise(rows)), None]
         return [
             PolicyVersion(Policy.model_validate_json(document), from_ms, until_ms)
-            for (document, from_ms), until_ms in zip(rows, [*ends, None], strict=True)
+            for (document, from_ms), until_ms in zip(rows, ends, strict=False)  # of no versions none is the last
         ]
