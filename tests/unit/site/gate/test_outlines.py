@@ -29,7 +29,7 @@ def differing(one: Mapping[int, int], other: Mapping[int, int]) -> int:
     return sum(one.get(person) != other.get(person) for person in {*one, *other})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 40), st.integers(0, 60))
 def test_groups_that_differ_by_few_are_always_found(seed: int, min_group: int, changes: int) -> None:
     """Whatever few individuals are left out, added or changed."""

@@ -178,7 +178,7 @@ def identifies(rows: Sequence[Row], min_group: int, max_share: float | None) -> 
     return max_share is not None and not (total < float("inf") and top <= max_share * total * (1 + 1e-9))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROWS, PLACES, st.integers(2, 5), st.sampled_from([None, 0.5, 0.9]))
 def test_no_group_and_no_rest_ever_identifies(
     rows: list[Row], places: tuple[tuple[int, int], ...], min_group: int, max_share: float | None
