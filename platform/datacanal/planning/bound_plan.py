@@ -51,7 +51,7 @@ def bound_plan(connection: DuckDBPyConnection, sql: str, params: Mapping[str, Js
 
 
 def _read(answer: str) -> Any:
-    """DuckDB writes doubles that are no number as NAN and INF, which JSON does not have."""
+    """DuckDB writes doubles that are no number as NAN and INF, which JSON does not have: here they are null."""
     try:
         return json.loads(answer)
     except json.JSONDecodeError:

@@ -84,7 +84,7 @@ def test_a_plan_that_is_very_large_is_no_plan(connection: duckdb.DuckDBPyConnect
     assert bound_plan(connection, f"SELECT '{'x' * 17 * 2**20}'", {}) is None
 
 
-@pytest.mark.parametrize("number", ["'NaN'::DOUBLE + 1", "1e300 * 1e300", "-1e300 * 1e300"])
+@pytest.mark.parametrize("number", ["'NaN'::DOUBLE + 1", "1e400", "-1e400"])
 def test_a_plan_with_what_is_no_number_is_read(connection: duckdb.DuckDBPyConnection, number: str) -> None:
     plan = bound_plan(connection, f'SELECT {number}, \'nan, inf and "NaN"\' AS "inf"', {})
     assert len(kinds(plan)) == 2
