@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PLAN = "SELECT json_serialize_plan($text::VARCHAR, skip_null := true, skip_empty := true, optimize := false)::VARCHAR"
 _PARSE = "SELECT json_serialize_sql($text::VARCHAR)::VARCHAR"
 _PRINT = "SELECT json_deserialize_sql($text::JSON)"
-_TEXT_OR_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:nan|inf(?:inity)?)', re.IGNORECASE)
+_TEXT_OR_NAN = re.compile(r'"(?:[^"\\]|\\.)*"|-?NAN')
 _LARGEST_PLAN = 16 * 2**20
 _INTEGERS = (("INTEGER", -(2**31), 2**31), ("BIGINT", -(2**63), 2**63), ("UBIGINT", 0, 2**64))
 
@@ -51,11 +51,16 @@ def bound_plan(connection: DuckDBPyConnection, sql: str, params: Mapping[str, Js
 
 
 def _read(answer: str) -> Any:
-    """DuckDB writes doubles that are no number as NAN and INF, which JSON does not have: here they are null."""
+    """DuckDB writes doubles that are no number as NAN and Infinity, which JSON does not have: here they are null."""
     try:
-        return json.loads(answer)
+        return json.loads(answer, parse_constant=_null)
     except json.JSONDecodeError:
-        return json.loads(_TEXT_OR_NO_NUMBER.sub(lambda found: found[0] if found[0][0] == '"' else "null", answer))
+        numbers = _TEXT_OR_NAN.sub(lambda found: found[0] if found[0][0] == '"' else "null", answer)
+        return json.loads(numbers, parse_constant=_null)
+
+
+def _null(_: str) -> None:
+    return None
 
 
 def _with_values(connection: DuckDBPyConnection, sql: str, params: Mapping[str, JsonValue]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,12 +85,13 @@ def test_a_plan_that_is_very_large_is_no_plan(connection: duckdb.DuckDBPyConnect
     assert bound_plan(connection, f"SELECT '{'x' * 17 * 2**20}'", {}) is None
 
 
-@pytest.mark.parametrize("number", ["'NaN'::DOUBLE + 1", "1e400", "-1e400"])
-def test_a_plan_with_what_is_no_number_is_read(connection: duckdb.DuckDBPyConnection, number: str) -> None:
-    plan = bound_plan(connection, f'SELECT {number}, \'nan, inf and "NaN"\' AS "inf"', {})
+@pytest.mark.parametrize("number", ["'NaN'::DOUBLE + 1", "1e400", "-1e400", "1e400 + ('NaN'::DOUBLE + 1)"])
+def test_a_plan_with_what_is_no_number_is_read_and_can_be_written(
+    connection: duckdb.DuckDBPyConnection, number: str
+) -> None:
+    plan = bound_plan(connection, f"SELECT {number}, 'NAN' AS \"inf\"", {})
     assert len(kinds(plan)) == 2
-    assert plan is not None
-    assert plan["expressions"][1]["alias"] == "inf"
+    assert "NAN" in json.dumps(plan, allow_nan=False)
 
 
 def test_stand_ins_leave_nothing_behind(connection: duckdb.DuckDBPyConnection) -> None:
