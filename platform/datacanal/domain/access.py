@@ -19,7 +19,6 @@ class Action(StrEnum):
     REFRESH_CATALOGUE = "refresh the catalogue"
     READ_SITES = "read sites"
     MANAGE_TOKENS = "manage tokens"
-    ACT_AS_SITE = "act as a site"
 
 
 _EVERYBODY_WITH_DATA = frozenset({"admin", "analyst", "publisher", "steward"})
@@ -33,7 +32,6 @@ PERMITTED: dict[Action, frozenset[str]] = {
     Action.REFRESH_CATALOGUE: _EVERYBODY_WITH_DATA | {"operator"},
     Action.READ_SITES: _EVERYBODY_WITH_DATA | {"operator"},
     Action.MANAGE_TOKENS: frozenset({"admin", "operator"}),
-    Action.ACT_AS_SITE: frozenset({"site"}),
 }
 
 _GRANTABLE_BY_OPERATOR = frozenset({"operator", "site"})
@@ -41,7 +39,7 @@ _GRANTABLE_BY_OPERATOR = frozenset({"operator", "site"})
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls: `name` is what jobs belong to; a token of role `site` speaks for the site of its name."""
+    """Who calls: `name` is what jobs belong to; of the role `site`, the site's, which its certificate proves."""
 
     tenant: str
     name: str

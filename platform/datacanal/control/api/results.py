@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from datacanal.control.api.documents import problems
 from datacanal.control.api.guard import Guard
+from datacanal.control.api.streams import PassedOn
 from datacanal.control.jobs import ResultPlace
 from datacanal.control.plane import Plane
-from datacanal.control.uploads import Head, RelayBroken, Upload
+from datacanal.control.uploads import Head
 from datacanal.domain.access import Action, Principal
 from datacanal.domain.errors import NotAcceptable, RangeNotSatisfiable, SiteUnreachable
 from datacanal.protocol.public import ResultFormat
@@ -92,49 +91,21 @@ async def _relayed(plane: Plane, place: ResultPlace, result_format: str, wanted:
             return await _relayed(plane, place, result_format, Wanted(0, ""))
         if wanted.offset and wanted.offset >= head.length:
             raise RangeNotSatisfiable(range=f"bytes={wanted.offset}-", length_bytes=head.length)
-        return RelayedResult(upload, head, MEDIA_TYPES[result_format], stack.pop_all())
+        return PassedOn(
+            upload.chunks,
+            stack.pop_all(),
+            media_type=MEDIA_TYPES[result_format],
+            status=206 if wanted.offset else 200,
+            headers=_headers(head, wanted.offset),
+        )
     raise AssertionError("unreachable")
 
 
-class RelayedResult(Response):
-    """Sends the chunks as they come. It ends complete or by a broken connection."""
-
-    def __init__(self, upload: Upload, head: Head, media_type: str, resources: AsyncExitStack) -> None:
-        offset = upload.offset
-        headers = {
-            "Content-Length": str(head.length - offset),
-            "ETag": f'"{head.digest}"',
-            "Accept-Ranges": "bytes",
-            "Cache-Control": "private, no-store",
-        }
-        if offset:
-            headers["Content-Range"] = f"bytes {offset}-{head.length - 1}/{head.length}"
-        super().__init__(None, 206 if offset else 200, headers, media_type)
-        self._upload = upload
-        self._resources = resources
-
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._resources:
-            sending = asyncio.create_task(self._send_all(send))
-            leaving = asyncio.create_task(_client_left(receive))
-            try:
-                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sending.cancel()
-                leaving.cancel()
-                await asyncio.gather(sending, leaving, return_exceptions=True)
-
-    async def _send_all(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        try:
-            async for chunk in self._upload.chunks():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except RelayBroken:
-            return  # without a last body the server closes the connection, short of the length announced
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _client_left(receive: Receive) -> None:
-    """Sending to a client that left fails in silence, so somebody has to listen."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _headers(head: Head, offset: int) -> dict[str, str]:
+    headers = {
+        "Content-Length": str(head.length - offset),
+        "ETag": f'"{head.digest}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+    }
+    return {**headers, "Content-Range": f"bytes {offset}-{head.length - 1}/{head.length}"} if offset else headers
