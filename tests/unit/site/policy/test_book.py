@@ -119,6 +119,10 @@ def test_a_digest_or_lake_that_never_was_is_refused(house: House) -> None:
             house.book.at(lake, digest, int(NOON.timestamp()))
 
 
+def test_a_lake_that_never_had_a_policy_has_no_versions(house: House) -> None:
+    assert house.store.versions("other") == []
+
+
 def test_versions_outlive_the_process_and_returning_policies_get_a_second_one(house: House) -> None:
     issued_s = house.pass_s(10)
     old = house.book.current("t").digest
