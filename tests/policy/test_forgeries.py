@@ -946,7 +946,10 @@ def handout(world: World, at_s: float) -> Handout:
     """What answers fetches, at that time."""
     file = world.home / "kept.arrow"
     file.touch()
-    row = OutputRow(id="out_1", job="job_t", step="scan", path=str(file), digest="d" * 64)
+    row = OutputRow(
+        id="out_1", job="job_t", step="scan", plan_digest="0" * 64, path=str(file), rows=1, bytes=1, digest="d" * 64,
+        scanned_bytes=0, is_result=False, columns="[]", expires_ms=2**60, tenant="default", principal="ana",
+    )  # fmt: skip
     peers = cast("Peers", world.verifier.pins)
     nonces = NonceBook(world.books.engine, NONCE_EXPIRY_S)
     kept = {"out_1": row, "out_2": row}
