@@ -32,9 +32,20 @@ def check_labels(connection: DuckDBPyConnection, task: Task) -> None:
         _compare(task, task.relation, found)
         found = protected_labels(relation, task.protection, [column.name for column in task.relation])
     _compare(task, task.columns, found)
-    if task.leaves_as != "step":
-        names = [column.name for column in task.columns]
-        check_leaving(found, names, relation.reasons, inside_transfer=task.leaves_as == "transfer")
+    _check_use(task, relation, found)
+
+
+def _check_use(task: Task, relation: Relation, labels: Sequence[Label]) -> None:
+    """Whether the output may be used as it is going to be. Raises `PolicyRefused`.
+
+    What stays at the site may hold anything but must have free rows: whoever reads it knows labels of its columns only,
+    and could count the rows without reading one.
+    """
+    if task.leaves_as == "step":
+        check_leaving([relation.shape], ["its rows"], relation.reasons, inside_transfer=False)
+        return
+    names = [column.name for column in task.columns]
+    check_leaving(labels, names, relation.reasons, inside_transfer=task.leaves_as == "transfer")
 
 
 def _traced(connection: DuckDBPyConnection, task: Task) -> Relation:

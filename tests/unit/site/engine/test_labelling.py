@@ -112,6 +112,14 @@ def test_what_stays_at_the_site_may_be_governed(connection: duckdb.DuckDBPyConne
     check_labels(connection, task("SELECT memo FROM occ0.bank.payments", [MEMO], leaves_as="step"))
 
 
+def test_rows_that_a_governed_column_chose_may_not_even_be_used_at_the_site(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    sql = "SELECT channel FROM occ0.bank.payments WHERE memo = 'x'"
+    with pytest.raises(PolicyRefused, match="memo"):
+        check_labels(connection, task(sql, [PUBLIC.joined(MEMO)], leaves_as="step"))
+
+
 def test_a_statement_that_is_not_the_users_is_not_judged(connection: duckdb.DuckDBPyConnection) -> None:
     check_labels(connection, task("SELECT memo FROM occ0.bank.payments", [PUBLIC], gated=False))
 
