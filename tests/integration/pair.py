@@ -63,21 +63,29 @@ class Pair:
         self.file = folder / "in.arrow"
         self.arrival = Arrival()
         self.refused: list[Entry] = []
+        self.served: list[Entry] = []
         self.west_clock_s = NOW_S
         self._deadline_s = deadline_s
 
     def keep(self) -> None:
         self.kept.write_bytes(self.content)
 
+    def _record(self, entry: Entry) -> None:
+        (self.served if entry.decision == "served" else self.refused).append(entry)
+
     @asynccontextmanager
     async def handout(self) -> AsyncIterator[Handout]:
         digest = hashlib.sha256(self.content).hexdigest()
-        rows = {"out_1": OutputRow(id="out_1", job="j", step="s1", path=str(self.kept), digest=digest)}
+        row = OutputRow(
+            id="out_1", job="j", step="s1", path=str(self.kept), digest=digest, plan_digest="p", columns="[]",
+            rows=1, bytes=len(self.content), tenant="local", principal="ana",
+        )  # fmt: skip
+        rows = {"out_1": row}
         engine = open_database(self.core.home / "site.db")
         is_new = NonceBook(engine, NONCE_EXPIRY_S).use
         seal = self.core.keys.seal
         try:
-            yield Handout("core", seal, self.core.peers, rows.get, lambda: NOW_S, is_new, self.refused.append)
+            yield Handout("core", seal, self.core.peers, rows.get, lambda: NOW_S, is_new, self._record)
         finally:
             engine.dispose()
 

@@ -139,9 +139,10 @@ class Town:
         return rows
 
     def egress(self, site: str) -> list[Entry]:
-        """What the site recorded about jobs, in its order."""
+        """What the site decided about jobs, in its order, without how often it then served what it had released."""
         found = read_entries(self.folder / "sites" / site / "site.db", Wanted())
-        return [recorded.entry for recorded in reversed(found) if recorded.entry.job]
+        entries = [recorded.entry for recorded in reversed(found)]
+        return [entry for entry in entries if entry.job and entry.decision != "served"]
 
 
 def _shape(lake: Path, scratch: Path) -> PoolShape:

@@ -52,6 +52,11 @@ class Label(Document):
         """Whether the value may be seen by the job's submitter."""
         return self.policy_class in FREE
 
+    @property
+    def is_governed(self) -> bool:
+        """Whether anything but public data flowed into it: a count of such values is told rounded."""
+        return self.policy_class != "public" or bool(self.origins)
+
     def joined(self, *others: Label) -> Label:
         """The label of a value that depends on all of them."""
         labels = [label for label in (self, *others) if label != _PUBLIC]

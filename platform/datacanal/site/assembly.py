@@ -30,9 +30,10 @@ from datacanal.site.lakes.reading import LakeReader
 from datacanal.site.lakes.registry import Lake, LakeRegistry
 from datacanal.site.lakes.telling import Telling
 from datacanal.site.places import Places
-from datacanal.site.policy.book import PolicyBook
+from datacanal.site.policy.book import PolicyBook, PolicyVersions
 from datacanal.site.policy.governed import Governance
 from datacanal.site.policy.mask_keys import MaskKeys
+from datacanal.site.record.approvals import RecordedPins, RecordedVersions
 from datacanal.site.record.book import RecordBook, open_record
 from datacanal.site.relaying import RelayAsker, RelayServer
 from datacanal.site.results import ResultDesk
@@ -86,6 +87,8 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
             open_transport(setup.places.home, setup.name, setup.control, setup.tokens)
         )
         record = await asyncio.to_thread(open_record, engine, setup.name, transport.identity.keys, setup.places.home)
+        pins = RecordedPins(record, lambda: int(_now_s() * 1000))
+        await asyncio.to_thread(transport.peers.watch, pins.note)
         nonces = NonceBook(engine, NONCE_EXPIRY_S)
         seal = transport.identity.keys.seal
         handout = Handout(setup.name, seal, transport.peers, work.output, _now_s, nonces.use, record.add)
@@ -95,7 +98,7 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
             closing.callback(reader.close)
         stores = _Stores(
             catalogue=CatalogueStore(engine),
-            policies=PolicyStore(engine),
+            policies=RecordedVersions(PolicyStore(engine), record),
             work=work,
             record=record,
             egress=EgressBook(engine, record),
@@ -112,7 +115,7 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
 @dataclass(frozen=True)
 class _Stores:
     catalogue: CatalogueStore
-    policies: PolicyStore
+    policies: PolicyVersions
     work: WorkStore
     record: RecordBook
     egress: EgressBook
@@ -213,7 +216,7 @@ def _words_gate(site: Site, authorities: Authorities, book: PolicyBook, stores: 
     )
 
 
-def _policy_book(setup: SiteSetup, store: PolicyStore) -> PolicyBook:
+def _policy_book(setup: SiteSetup, store: PolicyVersions) -> PolicyBook:
     policies = {lake.name: lake.policy for lake in setup.lakes}
     files = {lake.name: lake.policy_file for lake in setup.lakes if lake.policy_file is not None}
     return PolicyBook(policies, files, store, _now, setup.limits.total_timeout_s)

@@ -18,7 +18,7 @@ from datacanal.serving.protocol import peer_of
 from datacanal.site.peers import Peers
 from datacanal.site.record.entry import Entry
 from datacanal.site.store.models import OutputRow
-from datacanal.site.tickets import IsNew, Proof, Ticket, check_fetch, refused_fetch
+from datacanal.site.tickets import IsNew, Proof, Ticket, check_fetch, refused_fetch, served_fetch
 
 _log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ class _Stream(FileResponse):
 
 @dataclass(frozen=True)
 class Handout:
-    """Which output may go to whom, on the direct road as on the relay's. Refusals are recorded; all of it blocks."""
+    """Which output may go to whom, on the direct road as on the relay's. Every answer is recorded; all of it blocks."""
 
     site: str
     seal: bytes
@@ -48,6 +48,7 @@ class Handout:
         row = self.find_output(output)
         if row is None or row.digest != ticket.digest or not Path(row.path).is_file():
             raise OutputLost(step=ticket.step, site=self.site)
+        self.record(served_fetch(row, ticket, self.clock_s()))
         return row
 
     def _checked(self, caller: str | None, output: str, part: str, proof: Proof) -> Ticket:

@@ -53,11 +53,7 @@ def output_row(
 
 def told_rows(step: Step, rows: int, *, exactly: bool) -> int:
     """How many rows the step's output is said to have: a count of governed data is a value of it."""
-    return rows if exactly or not any(_is_governed(column.label) for column in step.columns) else rounded(rows)
-
-
-def _is_governed(label: Label) -> bool:
-    return label.policy_class != "public" or bool(label.origins)
+    return rows if exactly or not any(column.label.is_governed for column in step.columns) else rounded(rows)
 
 
 def _release(lease: Lease, step: Step, output: OutputRow) -> Release:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -23,12 +23,21 @@ class Peers:
         self._site = site
         self._seen: _Seen | None = None
         self._known: dict[str, Certificate] = {}
+        self._told: Callable[[Mapping[str, Certificate]], None] | None = None
+
+    def watch(self, told: Callable[[Mapping[str, Certificate]], None]) -> None:
+        """Tell of what is pinned, now and whenever that changes, before any of it is used."""
+        self._told = told
+        told(self.all())
 
     def all(self) -> Mapping[str, Certificate]:
         """The pinned certificates by site. The same object for as long as nothing changes."""
         seen = self._look()
         if seen != self._seen:
-            self._known = _read(self._folder)
+            known = _read(self._folder)
+            if self._told is not None:
+                self._told(known)
+            self._known = known
             self._seen = seen
         return self._known
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +17,10 @@ from pydantic import ValidationError
 
 from datacanal.domain.errors import DatacanalError, TransferRefused
 from datacanal.protocol.base import Document
+from datacanal.protocol.plan import PlanColumn
 from datacanal.site.keys import is_signed_by
-from datacanal.site.record.entry import Entry
+from datacanal.site.record.entry import Entry, classes_of
+from datacanal.site.store.models import OutputRow
 
 WINDOW_S = 300
 """How far the clocks of two sites may differ; a signature is good for one fetch inside it."""
@@ -119,6 +122,29 @@ def refused_fetch(output: str, proof: Proof, seal: bytes, refusal: DatacanalErro
         receivers=(ticket.consumer,),
         digest=ticket.digest,
         reason=reason,
+    )
+
+
+def served_fetch(row: OutputRow, ticket: Ticket, now_s: float) -> Entry:
+    """The record of a fetch that may go ahead. `bytes` are the whole output's; a fetch that goes on takes the rest."""
+    columns = [PlanColumn.model_validate(column) for column in json.loads(row.columns)]
+    return Entry(
+        at_ms=int(now_s * 1000),
+        kind="transfer",
+        decision="served",
+        tenant=row.tenant,
+        principal=row.principal,
+        job=row.job,
+        step=row.step,
+        fence=ticket.fence,
+        receivers=(ticket.consumer,),
+        plan_digest=row.plan_digest,
+        policies={owner.lake: owner.policy for column in columns for owner in column.label.owners},
+        columns=classes_of(columns),
+        rows=row.rows,
+        bytes=row.bytes,
+        digest=row.digest,
+        governed=any(column.label.is_governed for column in columns),
     )
 
 

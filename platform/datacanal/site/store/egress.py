@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from datacanal.domain.errors import BudgetExceeded, DatacanalError, QueryBudgetExceeded
-from datacanal.protocol.labels import Label
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.policy import Allowance
 from datacanal.site.record.book import RecordBook
@@ -141,13 +140,9 @@ def entry_of(release: Release, policies: Mapping[str, str], now_ms: int, decisio
         bytes=release.bytes,
         digest=release.digest,
         withheld_groups=release.withheld_groups,
-        governed=release.governed or any(_is_governed(column.label) for column in release.columns),
+        governed=release.governed or any(column.label.is_governed for column in release.columns),
         reason=reason,
     )
-
-
-def _is_governed(label: Label) -> bool:
-    return label.policy_class != "public" or bool(label.origins)
 
 
 def _take(session: Session, release: Release, charge: Charge) -> None:
