@@ -1,8 +1,7 @@
-"""A control plane that lies, and the agent that it lies to: site `core` with the lake `transactions`.
+"""The agent that a false control plane lies to: site `core` with the lake `transactions`, whole but for its processes.
 
-Honest plans and leases are made here as a planner and a coordinator make them; a test then forges one thing. The
-control plane has the issuer's key, so that what is forged also carries an authority: nothing but the agent's own look
-stands in the way. What `Agent.run` gives is what the agent would report.
+What is sent to it is made in `tests.policy.forged`, mostly signed by the issuer, so that nothing but the agent's own
+look stands in the way. What `World.run` gives is what the agent would report.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,21 +27,16 @@ from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.planning.functions import functions_digest
 from datacanal.planning.labelling import input_tables, labelled, traced
 from datacanal.planning.lineage import output_labels, protected_labels
-from datacanal.protocol.authority import Authority
 from datacanal.protocol.catalogue import DatasetColumn, Snapshot, SnapshotFile
 from datacanal.protocol.plan import (
     DatasetInput,
     Estimate,
-    Meeting,
-    Plan,
     PlanColumn,
     Protection,
     Step,
     StepInput,
-    Transfer,
-    TransferInput,
 )
-from datacanal.protocol.site import Consumer, Done, Failed, Lease, Offer
+from datacanal.protocol.site import Done, Failed, Lease, Offer
 from datacanal.site.authorities import Authorities
 from datacanal.site.engine.etag import etag_of
 from datacanal.site.engine.kernel import Kernel
@@ -306,109 +300,6 @@ class World:
             BindRequest(tables=tables, questions=[question], now=NOON.isoformat(), prefix="base")
         )
         return binding, traced(binding, input_tables(inputs))
-
-
-def plan_of(steps: Sequence[Step]) -> Plan:
-    """The plan of the steps; what crosses sites is a transfer."""
-    made = {step.id: step for step in steps}
-    moves = [
-        Transfer(
-            from_step=item.from_step,
-            to_step=step.id,
-            from_site=made[item.from_step].site,
-            to_site=step.site,
-            kind="count" if item.counted else "relation",
-            dataset=f"{item.lake}.{item.dataset}",
-            estimate=NOTHING,
-            reason="",
-        )
-        for step in steps
-        for item in step.inputs
-        if isinstance(item, TransferInput) and made[item.from_step].site != step.site
-    ]
-    return Plan(
-        kernel=duckdb.__version__,
-        functions=functions_digest(),
-        statement="SELECT 1",
-        now=NOON.isoformat(),
-        steps=list(steps),
-        transfers=moves,
-        result_step=steps[-1].id,
-        columns=steps[-1].columns,
-        meeting=Meeting(site=steps[-1].site, bytes=0, reason=""),
-    )
-
-
-def authority_of(given: tuple[str, Plan], **changed: object) -> Authority:
-    """What the submitter of that job asked for, with that plan."""
-    job, plan = given
-    asked = Authority(
-        job=job,
-        tenant="default",
-        principal="ana",
-        role="analyst",
-        groups=["risk"],
-        purpose="fraud",
-        statement="0" * 64,
-        plan=plan.digest,
-        audience="core",
-        issued_s=int(NOON.timestamp()),
-        expires_s=int((NOON + timedelta(hours=2)).timestamp()),
-    )
-    return asked.model_copy(update=changed)
-
-
-def lease_of(world: World, plan: Plan, step_id: str, **changed: object) -> Lease:
-    """The lease of an honest coordinator, signed for whatever the plan says."""
-    job = str(changed.pop("job", "") or world.new_job())
-    moves = [move for move in plan.transfers if move.from_step == step_id]
-    senders = [move.from_step for move in plan.transfers if move.to_step == step_id]
-    given = Lease(
-        authority=ISSUER.signed(authority_of((job, plan))),
-        job=job,
-        step=step_id,
-        fence=1,
-        attempt=1,
-        tenant="default",
-        principal="ana",
-        purpose="fraud",
-        plan=plan,
-        plan_digest=plan.digest,
-        inputs=[offer_of(plan.step(sender)) for sender in senders],
-        consumers=[
-            Consumer(step=move.to_step, site=move.to_site, public_key=world.keys["users"].public) for move in moves
-        ],
-        is_result=plan.result_step == step_id,
-        result_expiry_s=86400,
-    )
-    return given.model_copy(update=changed)
-
-
-def offer_of(sender: Step) -> Offer:
-    """Where the output of another site's step waits."""
-    return Offer(
-        output="out_1",
-        step=sender.id,
-        site=sender.site,
-        url="https://10.1.2.3:8410/v1/transfers/out_1",
-        ticket="ticket",
-        rows=1,
-        bytes=1,
-        digest="d" * 64,
-        columns=sender.columns,
-    )
-
-
-def taken(sender: Step, occurrence: str = "occ1", lake: str = "", dataset: str = "") -> TransferInput:
-    """The output of a step as another one reads it."""
-    return TransferInput(
-        occurrence=occurrence,
-        lake=lake or "step",
-        dataset=dataset or sender.id,
-        from_step=sender.id,
-        shipped=sender.columns,
-        columns=sender.columns,
-    )
 
 
 def _keys(home: Path, name: str) -> SiteKeys:
