@@ -2,7 +2,13 @@
 
 import pytest
 
-pytest_plugins = ["pytester", "tests.plugins.services", "tests.plugins.skips", "tests.plugins.tpch"]
+pytest_plugins = [
+    "pytester",
+    "tests.plugins.services",
+    "tests.plugins.skips",
+    "tests.plugins.tpch",
+    "tests.plugins.estate",
+]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

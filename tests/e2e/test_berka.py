@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.outcomes import ServiceBench, sort_columns
-from tests.e2e.service import Service, datacanal
-from tests.plugins.services import StartService
+from tests.e2e.service import datacanal
+from tests.plugins.estate import Estate
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "berka"
 ABSENT = "no bank data in ../shared/data/berka"
@@ -130,44 +130,31 @@ PARAMS = {"everything that happened at one account": {"account": 1787}}
 
 
 @pytest.fixture(scope="module")
-def lakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def bank(request: pytest.FixtureRequest) -> Estate:
+    """The service over the imported files; the datasets are imported while it runs."""
     if not FOLDER.is_dir():
         pytest.skip(ABSENT)
-    root = tmp_path_factory.mktemp("berka")
-    lakes = {lake: root / lake for lake in ("transactions", "users")}
-    for lake in lakes.values():
-        lake.mkdir()
-    return lakes
-
-
-@pytest.fixture(scope="module")
-def bank(start_service: StartService, lakes: dict[str, Path]) -> Service:
-    """The service over the imported files; the datasets are imported while it runs."""
-    service = start_service(
-        {"core": {"transactions": lakes["transactions"]}, "crm": {"users": lakes["users"]}}, workers=1
-    )
+    estate: Estate = request.getfixturevalue("estate")
     for name, (lake, file, options) in FILES.items():
         done = datacanal(
-            *("dataset", "import", "--config", str(service.configuration), "--lake", lake, "--name", name),
+            *("dataset", "import", "--config", str(estate.configuration_of(lake)), "--lake", lake, "--name", name),
             *("--format", "csv", "--delimiter", ";", *options, str(FOLDER / file)),
         )
         assert done.returncode == 0, f"{name}: {done.stderr}"
-    with service.client() as client:
-        for lake in lakes:
-            client.refresh_lake(lake)
-    return service
+    estate.settle()
+    return estate
 
 
 @pytest.fixture(scope="module")
-def bench(bank: Service, lakes: dict[str, Path]) -> Iterator[ServiceBench]:
+def bench(bank: Estate) -> Iterator[ServiceBench]:
     with bank.client() as client:
-        yield ServiceBench(client, lakes)
+        yield ServiceBench(client, bank.lakes)
 
 
 @pytest.mark.berka
-def test_the_files_are_imported_whole(bank: Service) -> None:
+def test_the_files_are_imported_whole(bank: Estate) -> None:
     with bank.client() as client:
-        found = {dataset.name: (dataset.lake, dataset.rows) for dataset in client.datasets()}
+        found = {dataset.name: (dataset.lake, dataset.rows) for dataset in client.datasets() if dataset.name in ROWS}
     assert found == {name: (FILES[name][0], rows) for name, rows in ROWS.items()}
 
 
@@ -179,7 +166,7 @@ def test_a_question_over_both_lakes_gives_what_one_duckdb_gives(bench: ServiceBe
 
 
 @pytest.mark.berka
-def test_every_question_moves_something_and_has_an_answer(bank: Service) -> None:
+def test_every_question_moves_something_and_has_an_answer(bank: Estate) -> None:
     with bank.client() as client:
         for question, sql in QUESTIONS.items():
             stats = client.sql(sql, params=PARAMS.get(question, {})).stats

@@ -1,19 +1,20 @@
 """The 22 TPC-H queries at scale 0.1 over two lakes at two sites give what one DuckDB gives."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.e2e.outcomes import ServiceBench, sort_columns
-from tests.plugins.services import StartService
-from tests.plugins.tpch import tpch_queries
+from tests.plugins.estate import Estate
+from tests.plugins.tpch import ABSENT, tpch_is_here, tpch_queries
 
 
 @pytest.fixture(scope="module")
-def bench(start_service: StartService, tpch: dict[str, Path]) -> Iterator[ServiceBench]:
-    sites = {"core": {"transactions": tpch["transactions"]}, "crm": {"users": tpch["users"]}}
-    with start_service(sites, memory="2GiB").client() as client:
-        yield ServiceBench(client, tpch)
+def bench(request: pytest.FixtureRequest) -> Iterator[ServiceBench]:
+    if not tpch_is_here():
+        pytest.skip(ABSENT)
+    estate: Estate = request.getfixturevalue("estate")
+    with estate.client() as client:
+        yield ServiceBench(client, estate.lakes)
 
 
 @pytest.mark.tpch

@@ -112,9 +112,9 @@ def _check_counted(item: TransferInput, sender: Step, site: str) -> None:
 
 def output_name(step: Step) -> tuple[str, str]:
     """Lake and dataset under which other steps read the output: a scan's is its dataset's, any other is `step.<id>`."""
-    [*inputs] = step.inputs
-    if step.kind == "scan" and len(inputs) == 1:
-        return inputs[0].lake, inputs[0].dataset
+    if step.kind == "scan" and step.inputs:
+        given = step.inputs[0]
+        return given.lake, given.dataset
     return STEP_LAKE, step.id
 
 
