@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ _FROM = datetime(2000, 1, 1, tzinfo=UTC)
 _FOR_EVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """What RFC 5280 writes for a certificate that does not expire."""
 _SITE = "datacanal://site/"
+_NAME = re.compile(r"^[^\W\d]\w{0,62}\Z")
+"""As in the configuration; names of files are made of it."""
 _LARGEST_PEM = 16 * 1024
 _PublicKey = Ed25519PublicKey | EllipticCurvePublicKey
 
@@ -104,9 +107,10 @@ def _site_in(certificate: x509.Certificate) -> str:
     except (x509.ExtensionNotFound, ValueError):
         names = x509.SubjectAlternativeName([])
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    if len(uris) != 1 or not uris[0].startswith(_SITE):
+    site = unquote(uris[0].removeprefix(_SITE)) if len(uris) == 1 and uris[0].startswith(_SITE) else ""
+    if not _NAME.match(site):
         raise ValueError("it does not name a site")
-    return unquote(uris[0].removeprefix(_SITE))
+    return site
 
 
 def _builder(fingerprint: str) -> x509.CertificateBuilder:

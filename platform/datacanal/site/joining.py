@@ -25,6 +25,7 @@ from datacanal.site.session import patiently
 _TIMEOUT = httpx.Timeout(10, connect=3)
 _TOKEN_WAIT_S = 30.0
 _TOKEN_LOOK_S = 0.05
+_ANOTHER_LOOK_S = 1.0
 _log = structlog.get_logger()
 
 
@@ -88,10 +89,22 @@ class Tokens:
 
     def find(self, used: str = "") -> str:
         """A token to join with; that of the environment does not count once it was used."""
-        with suppress(OSError, UnicodeDecodeError):
-            if found := self._file.read_text(encoding="ascii").strip():
-                return found
+        if found := self._in_home():
+            return found
         return "" if self._environment and _token_id(self._environment) == used else self._environment
+
+    def _in_home(self) -> str:
+        with suppress(OSError, UnicodeDecodeError):
+            return self._file.read_text(encoding="ascii").strip()
+        return ""
+
+    async def another(self) -> None:
+        """Until another token lies in the home than now."""
+        refused = self._in_home()
+        while True:
+            await asyncio.sleep(_ANOTHER_LOOK_S)
+            if self._in_home() not in ("", refused):
+                return
 
     def used(self) -> None:
         self._file.unlink(missing_ok=True)

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
+import structlog
+
 from datacanal.configuration import Configuration, LakeSection, SiteSection
 from datacanal.domain.errors import LakeUnreadable
 from datacanal.homes import only_one
@@ -20,6 +22,8 @@ from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.lakes.registry import Lake
 from datacanal.site.places import Places
 from datacanal.site.policy import load_policy
+
+_log = structlog.get_logger()
 
 
 def serve_site(configuration: Configuration, name: str) -> None:
@@ -55,7 +59,7 @@ def _check_readable(lake: LakeSection) -> None:
 
 async def _serve(configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places) -> None:
     stop = stop_asked()
-    listening = bind(site.exchange, key=f"sites.{site.name}.exchange")
+    listening = _bind(site)
     stopping = asyncio.create_task(stop.wait())
     serving = asyncio.create_task(_serve_on(listening, configuration, site, lakes, places))
     try:
@@ -67,23 +71,44 @@ async def _serve(configuration: Configuration, site: SiteSection, lakes: Sequenc
         await serving
 
 
+def _bind(site: SiteSection) -> socket.socket:
+    return bind(site.exchange, key=f"sites.{site.name}.exchange")
+
+
 async def _serve_on(
     listening: socket.socket, configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places
 ) -> None:
-    async with running_site(
-        SiteSetup(
+    """Serve; all over again, joining first, when somebody brings another token."""
+    while True:
+        tokens = Tokens(places.home, os.environ.get("DATACANAL_TOKEN", ""))
+        setup = SiteSetup(
             name=site.name,
             control=PublicDoor(site.control, site.ca),
             lakes=tuple(lakes),
             places=places,
-            tokens=Tokens(places.home, os.environ.get("DATACANAL_TOKEN", "")),
+            tokens=tokens,
             pool=LocalPool(_shape(site, lakes, places), places.home / "pool"),
             limits=configuration.limits,
             exchange_url=site.exchange_url,
-        ),
-        listening,
-    ) as agent:
-        await agent.run()
+        )
+        async with running_site(setup, listening) as agent:
+            running = asyncio.create_task(agent.run())
+            another = asyncio.create_task(tokens.another())
+            try:
+                await asyncio.wait([running, another], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await _ended(running, another)
+        _log.info("token_found", site=site.name)
+        listening = _bind(site)
+
+
+async def _ended(running: asyncio.Task[None], another: asyncio.Task[None]) -> None:
+    """End both. Raises what ended the agent."""
+    another.cancel()
+    running.cancel()
+    await asyncio.gather(another, return_exceptions=True)
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 def _shape(site: SiteSection, lakes: Sequence[Lake], places: Places) -> PoolShape:

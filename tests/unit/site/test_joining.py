@@ -88,6 +88,25 @@ def test_who_is_refused_and_no_member_does_not_start(tmp_path: Path) -> None:
         joined(tmp_path, ControlPlane())
 
 
+def test_another_token_than_the_one_that_was_refused_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "_ANOTHER_LOOK_S", 0.001)
+    file = tmp_path / "token"
+    file.write_text("dct_09_refused")
+
+    async def scene() -> None:
+        noticing = asyncio.create_task(Tokens(tmp_path, "").another())
+        for content in ("dct_09_refused", ""):
+            file.write_text(content)
+            _, waiting = await asyncio.wait([noticing], timeout=0.01)
+            assert waiting
+        file.write_text(TOKEN)
+        await noticing
+
+    asyncio.run(scene())
+
+
 def test_a_broken_file_of_a_membership_is_none(tmp_path: Path) -> None:
     (tmp_path / "control.json").write_text('{"door": 5')
     assert load_membership(tmp_path) is None
