@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench soak lock clean
+.PHONY: help install demo test check coverage mutants bench soak lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,17 @@ check: $(VENV)/.dev ## format, lint, types, import arrows
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+GATE_TESTS = $(addprefix tests/unit/,planning/test_gate.py planning/test_hostile_statements.py \
+  planning/test_legal_statements.py planning/test_names.py planning/lineage site/gate site/policy)
+
+coverage: $(VENV)/.dev ## statements and branches of SQL gate, labels, egress gate and policy that their unit tests reach
+	@mkdir -p .cache
+	@$(BIN)/coverage run -m pytest -q $(GATE_TESTS)
+	@$(BIN)/coverage report
+
+mutants: $(VENV)/.dev ## how many small changes of the same modules their unit tests notice (N=150, SEED=...)
+	@$(BIN)/python -m tests.mutation $(or $(N),150) $(SEED)
 
 bench: $(VENV)/.dev .venv-tpch/.made ## the measured promises, beside something real in the same run
 	@for program in planning latency tpch; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
