@@ -6,6 +6,7 @@ from datacanal.control.binders import BinderLost
 from datacanal.control.catalogue import Known, KnownDataset
 from datacanal.control.planner import Question
 from datacanal.domain.errors import ServiceBusy
+from datacanal.domain.readers import may_read
 from datacanal.planning.binding import Binder
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
@@ -24,8 +25,8 @@ class StatementCompiler:
 
     def compile(self, question: Question, known: Known, connected: frozenset[str]) -> Plan:
         """See `Compiler.compile`. Raises `ServiceBusy` while no binder process can be had."""
-        datasets = tuple(_catalogued(item) for item in known.datasets)
-        catalogue = Catalogue(datasets, connected & frozenset(known.sites))
+        datasets = tuple(_catalogued(item, question) for item in known.datasets)
+        catalogue = Catalogue(datasets, connected & frozenset(known.sites), question.principal)
         now = question.now.isoformat()
         try:
             return compile_statement(question.sql, question.params, catalogue, self._binder, now, self._rules)
@@ -37,7 +38,7 @@ class StatementCompiler:
         return explain_text(plan)
 
 
-def _catalogued(item: KnownDataset) -> CataloguedDataset:
+def _catalogued(item: KnownDataset, question: Question) -> CataloguedDataset:
     report, snapshot = item.report, item.report.snapshot
     return CataloguedDataset(
         lake=report.lake,
@@ -48,6 +49,14 @@ def _catalogued(item: KnownDataset) -> CataloguedDataset:
         bytes=snapshot.bytes if snapshot else 0,
         columns=tuple(report.columns),
         problem=_words(report.problem) if report.problem else None,
+        closed=may_read(
+            report.readers,
+            report.grants,
+            principal=question.principal,
+            groups=question.groups,
+            purpose=question.purpose,
+            now_s=question.now.timestamp(),
+        ),
     )
 
 

@@ -25,6 +25,19 @@ _REMEMBERED_PLANS = 1000
 _log = structlog.get_logger()
 
 
+def question_of(row: JobRow) -> Question:
+    """What shall be planned for the job."""
+    return Question(
+        row.tenant,
+        row.sql,
+        json.loads(row.params),
+        row.submitted_at,
+        row.principal,
+        json.loads(row.groups),
+        row.purpose,
+    )
+
+
 class PlanMemory:
     """Plans made while a statement was checked, for the moment when its job leaves the queue. The oldest go first."""
 
@@ -125,6 +138,4 @@ def _in_planning(session: Session) -> list[str]:
 
 
 def _question(row: JobRow) -> Question | None:
-    if row.state != JobState.PLANNING:
-        return None
-    return Question(row.tenant, row.sql, json.loads(row.params), row.submitted_at)
+    return question_of(row) if row.state == JobState.PLANNING else None

@@ -14,7 +14,7 @@ from datacanal.configuration import LimitsSection
 from datacanal.control.catalogue import CatalogueBook
 from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
-from datacanal.control.dispatcher import PlanMemory
+from datacanal.control.dispatcher import PlanMemory, question_of
 from datacanal.control.identity import caller_authority
 from datacanal.control.planner import Compiled, Planner, Question
 from datacanal.control.presence import Presence
@@ -107,10 +107,16 @@ class JobService:
     async def explain(self, principal: Principal, request: JobRequest) -> Plan:
         """The plan that the statement would get now. Nothing is stored."""
         self._checked(request)
-        compiled = await self._planner.plan(
-            Question(principal.tenant, request.sql, request.params, self._desk.clock.now())
+        question = Question(
+            principal.tenant,
+            request.sql,
+            request.params,
+            self._desk.clock.now(),
+            principal.name,
+            principal.groups,
+            request.purpose,
         )
-        return compiled.plan
+        return (await self._planner.plan(question)).plan
 
     async def view(self, principal: Principal, job_id: str) -> JobView:
         """Raises `NotFound`, also for the jobs of others."""
@@ -213,9 +219,8 @@ class JobService:
 
     async def _compiled(self, row: JobRow) -> Compiled | None:
         """The plan; None where only a site that is away keeps it from being made, which may change."""
-        question = Question(row.tenant, row.sql, json.loads(row.params), row.submitted_at)
         try:
-            return await self._planner.plan(question)
+            return await self._planner.plan(question_of(row))
         except DatacanalError as error:
             if error.kind is Kind.EXTERNAL and error.retriable:
                 return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,12 +24,15 @@ _COMPILERS = 4
 
 @dataclass(frozen=True)
 class Question:
-    """What shall be planned. `now` is the job's one instant."""
+    """What shall be planned, for whom and what for. `now` is the job's one instant."""
 
     tenant: str
     sql: str
     params: Mapping[str, JsonValue]
     now: datetime
+    principal: str = ""
+    groups: Sequence[str] = ()
+    purpose: str | None = None
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,14 @@ _BARE = "Aggregate the bare column: sum, avg or count of it, and compute with th
 class Obstacle(Exception):
     """Why a block cannot be taken apart: the rule that it offends and what to write instead.
 
-    `mentions` are the names, in lower case, that the offending part holds; None stands for the whole block.
+    `names` are those, in lower case, of the columns that the offending part holds; None stands for all of the block.
     """
 
     def __init__(self, rule: str, hint: str, part: Any = None) -> None:
         super().__init__(rule)
         self.rule = rule
         self.hint = hint
-        self.mentions = None if part is None else frozenset(names_in(part))
+        self.names = None if part is None else frozenset(names_in(part))
 
 
 @dataclass(frozen=True)

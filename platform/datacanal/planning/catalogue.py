@@ -14,8 +14,7 @@ STEP_LAKE = "step"
 class CataloguedDataset:
     """A dataset at the snapshot that a job would pin.
 
-    `problem` says, in words, why it cannot be read, `closed` why the submitter may not. `entity` is the column of the
-    individuals that group sizes count.
+    `problem` says, in words, why it cannot be read, `closed` why the submitter may not.
     """
 
     lake: str
@@ -26,7 +25,6 @@ class CataloguedDataset:
     bytes: int
     columns: tuple[DatasetColumn, ...]
     problem: str | None = None
-    entity: str | None = None
     closed: str | None = None
 
     @property

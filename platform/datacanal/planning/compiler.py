@@ -19,7 +19,7 @@ from datacanal.planning.layout import Layout, Surveyor
 from datacanal.planning.lineage import output_labels
 from datacanal.planning.names import resolve
 from datacanal.planning.parameters import check_parameters
-from datacanal.planning.pieces import Desk, Piece
+from datacanal.planning.pieces import Piece, Workbench
 from datacanal.planning.rules import Rules
 from datacanal.planning.separation import Separator
 from datacanal.planning.text import MAX_DEPTH
@@ -60,17 +60,17 @@ def bind_statement(sql: str, params: Mapping[str, JsonValue], catalogue: Catalog
     keep_titles(tree, binder)
     occurrences = resolve(tree, catalogue)
     prefix = f"c{hashlib.sha256(f'{now} {sql}'.encode()).hexdigest()[:12]}"
-    desk = Desk(binder, params, prefix, now, occurrences)
-    statement = desk.piece(_RESULT_STEP, "query", tree)
+    bench = Workbench(binder, params, prefix, now, occurrences)
+    statement = bench.piece(_RESULT_STEP, "query", tree)
     if retitle(tree, [column.name for column in statement.binding.columns]):
-        statement = desk.piece(_RESULT_STEP, "query", tree)
+        statement = bench.piece(_RESULT_STEP, "query", tree)
     return statement
 
 
 def _planned(statement: Piece, catalogue: Catalogue, binder: Binder, rules: Rules) -> Plan:
-    desk = Desk(binder, statement.params, statement.prefix, statement.now, statement.occurrences)
-    surveyor, assembly = Surveyor(desk, catalogue, rules), Assembly()
-    separator = Separator(desk, surveyor, assembly)
+    bench = Workbench(binder, statement.params, statement.prefix, statement.now, statement.occurrences)
+    surveyor, assembly = Surveyor(bench, catalogue, rules), Assembly()
+    separator = Separator(bench, surveyor, assembly)
     try:
         layout = surveyor.lay_out(_allowed(statement, separator))
         query = _query_step(layout, assembly.deliver(layout), assembly)

@@ -19,8 +19,10 @@ def _travelling_keys(steps: Sequence[Step], query: Step) -> Iterable[str]:
     for step in (*steps, query):
         for taken in (each for each in step.inputs if isinstance(each, TransferInput)):
             keys = [column for column in taken.shipped if column.label.policy_class == "join_key"]
-            for column in keys if sites[taken.from_step] != step.site else ():
-                name = f"{taken.lake}.{taken.dataset}.{column.name}"
+            for origin in (
+                origin for key in keys if sites[taken.from_step] != step.site for origin in key.label.origins
+            ):
+                name = f"{origin.lake}.{origin.dataset}.{origin.column}"
                 found[f"{name}: a join key, it goes to {step.site} to be compared there and is in no result."] = None
     return found
 

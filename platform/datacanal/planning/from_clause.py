@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datacanal.planning.binding import Binding, Tree
 from datacanal.planning.labelling import catalogued_tables, traced
 from datacanal.planning.lineage import BaseColumn
-from datacanal.planning.pieces import Desk, Node, select_node, tree_of
+from datacanal.planning.pieces import Node, Workbench, select_node, tree_of
 from datacanal.protocol.labels import Label, Origin
 
 _HIDDEN_RIGHT = frozenset({"SEMI", "ANTI"})
@@ -43,12 +43,12 @@ def star_trees(node: Node, names: Sequence[str]) -> list[Tree]:
 
 
 def from_columns(
-    names: Sequence[str], bindings: Sequence[Binding], trees: Sequence[Tree], desk: Desk
+    names: Sequence[str], bindings: Sequence[Binding], trees: Sequence[Tree], bench: Workbench
 ) -> list[FromColumn]:
     """What the bound trees of the items tell."""
     found = []
     for item, binding, tree in zip(names, bindings, trees, strict=True):
-        relation = traced(binding, catalogued_tables(desk.used(tree)))
+        relation = traced(binding, catalogued_tables(bench.used(tree)))
         for column, trace in zip(binding.columns, relation.columns, strict=True):
             found.append(FromColumn(item, column.name, trace.label, trace.base))
     return found

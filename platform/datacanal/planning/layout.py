@@ -10,7 +10,7 @@ from datacanal.domain.errors import PolicyRefused, SiteUnreachable
 from datacanal.planning.catalogue import Catalogue
 from datacanal.planning.join_groups import read_join_groups
 from datacanal.planning.labelling import bare_columns, catalogued_tables, check_transfer, columns_of, labelled, traced
-from datacanal.planning.pieces import Desk, Node, Piece, column_node, select_node, table_node, tree_of
+from datacanal.planning.pieces import Node, Piece, Workbench, column_node, select_node, table_node, tree_of
 from datacanal.planning.placement import Offer, anywhere_meeting, choose_place, local_meeting
 from datacanal.planning.rules import Rules
 from datacanal.planning.shipments import Proposal, Shipment, propose, settle
@@ -62,8 +62,8 @@ class Layout:
 class Surveyor:
     """Lays out the pieces of one statement."""
 
-    def __init__(self, desk: Desk, catalogue: Catalogue, rules: Rules) -> None:
-        self._desk = desk
+    def __init__(self, bench: Workbench, catalogue: Catalogue, rules: Rules) -> None:
+        self._bench = bench
         self._catalogue = catalogue
         self._rules = rules
         self._made: set[str] = set()
@@ -77,11 +77,11 @@ class Surveyor:
             return Layout(piece, local_meeting(piece.sites[0]), ())
         proposals = self.proposals(piece)
         subtrees = self._subtrees(piece, proposals)
-        whole = cut(piece, subtrees, self._desk) if subtrees else None
+        whole = cut(piece, subtrees, self._bench) if subtrees else None
         offers = self._offers(whole, subtrees) if whole else []
         place, meeting = choose_place(proposals, offers)
         if place.subtrees:
-            chosen = whole if len(place.subtrees) == len(offers) else cut(piece, place.subtrees, self._desk)
+            chosen = whole if len(place.subtrees) == len(offers) else cut(piece, place.subtrees, self._bench)
             if chosen is None:
                 raise AssertionError("a statement from which all parts can be cut holds without some of the cuts")
             piece, proposals = chosen, self.proposals(chosen)
@@ -92,7 +92,7 @@ class Surveyor:
         """What each occurrence of the piece would put on the wire."""
         datasets = [each.name for each in piece.occurrences if not each.dataset.is_output]
         groups = read_join_groups(piece.binding.bound, datasets) if self._rules.join_groups else []
-        found = propose(self._desk.binder, piece.occurrences, piece.demands, piece.prefix, groups)
+        found = propose(self._bench.binder, piece.occurrences, piece.demands, piece.prefix, groups)
         return [_as_made(each) if each.occurrence.dataset.name in self._made else each for each in found]
 
     def _anywhere(self) -> Meeting:
@@ -105,7 +105,7 @@ class Surveyor:
         if not self._rules.subtrees:
             return []
         rows = {proposal.occurrence.name: proposal.estimate.rows for proposal in proposals}
-        return find_subtrees(piece, self._desk, rows)
+        return find_subtrees(piece, self._bench, rows)
 
     def _offers(self, whole: Piece, subtrees: Sequence[Subtree]) -> list[Offer]:
         found = {proposal.occurrence.name: proposal for proposal in self.proposals(whole)}
@@ -115,7 +115,7 @@ class Surveyor:
         by_name = {subtree.output.name: subtree for subtree in subtrees}
         made = [each for each in leaving if each.occurrence.dataset.name in self._made]
         others = [each for each in leaving if each.occurrence.dataset.name not in self._made]
-        shipments = settle(self._desk.binder, others, self._desk.prefix, self._desk.now)
+        shipments = settle(self._bench.binder, others, self._bench.prefix, self._bench.now)
         parcels = [self._parcel(shipment, by_name.get(shipment.proposal.occurrence.name)) for shipment in shipments]
         return [*parcels, *map(_whole, made)]
 
@@ -125,20 +125,20 @@ class Surveyor:
         if subtree is None and not proposal.partners and proposal.condition is None:
             return _bare(shipment)
         tree = _subtree_tree(subtree, proposal) if subtree else None
-        sql = self._desk.write(tree) if tree else shipment.sql
+        sql = self._bench.write(tree) if tree else shipment.sql
         try:
             return Parcel(shipment, sql, self._checked(shipment, sql, tree), subtree)
         except PolicyRefused:
             lighter = _lighter(proposal)
             if lighter is None:
                 raise
-            [again] = settle(self._desk.binder, [lighter], self._desk.prefix, self._desk.now)
+            [again] = settle(self._bench.binder, [lighter], self._bench.prefix, self._bench.now)
             return self._parcel(again, subtree)
 
     def _checked(self, shipment: Shipment, sql: str, tree: Node | None) -> list[PlanColumn]:
         names = tree or tree_of({"tables": [table_node(each) for each in shipment.reads]})
-        [binding] = self._desk.ask([(sql, names)])
-        relation = traced(binding, catalogued_tables(self._desk.used(names)))
+        [binding] = self._bench.ask([(sql, names)])
+        relation = traced(binding, catalogued_tables(self._bench.used(names)))
         columns = labelled(binding, relation)
         check_transfer(columns, relation)
         return columns

@@ -29,8 +29,8 @@ def no_legal_plan(held: Mapping[str, Sequence[str]], classes: Mapping[str, str])
     """The refusal where no site will do. `held` names by site what may not leave it, `classes` the class of each."""
     columns = [name for names in held.values() for name in names]
     reason = "; ".join(f"{_listed(names)} may not leave {site}" for site, names in held.items())
-    aggregated = [name for name in columns if classes.get(name) == _AGGREGATED]
-    return NoLegalPlan(columns=_listed(columns), reason=f"{reason}.", hint=_hint(aggregated, columns))
+    never = [name for name in columns if classes.get(name) != _AGGREGATED]
+    return NoLegalPlan(columns=_listed(columns), reason=f"{reason}.", hint=_hint(never, held))
 
 
 def stays(names: Sequence[str]) -> str:
@@ -54,13 +54,14 @@ def _names(dataset: CataloguedDataset, column: DatasetColumn) -> list[str]:
     return [f"{origin.lake}.{origin.dataset}.{origin.column}" for origin in origins]
 
 
-def _hint(aggregated: Sequence[str], columns: Sequence[str]) -> str:
-    if aggregated:
-        return (
-            f"Aggregate {aggregated[0]} in a subquery of its own first (count, sum or avg, grouped by what joins it): "
-            f"groups that are large enough may leave its site. Or leave {_listed(columns[:1])} out."
-        )
-    return f"Leave {_listed(columns)} out of the statement, or ask the data's owner for another class."
+def _hint(never: Sequence[str], held: Mapping[str, Sequence[str]]) -> str:
+    if never:
+        return f"Leave {_listed(never)} out of the statement, or ask the data's owner for another class."
+    each = " and ".join(_listed(names) for names in held.values())
+    return (
+        f"Aggregate (count, sum, avg) or filter {each} each in a subquery of its own, so that it runs at its own site; "
+        "group by public columns and join on those."
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

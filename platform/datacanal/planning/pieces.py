@@ -1,7 +1,7 @@
 """Pieces: a statement's tree with parts cut out, each a tree of its own that runs as one step.
 
 What a piece gives is a dataset to the piece that takes it: `occN.step.<id>`, which no lake can be called. All pieces of
-a statement share one desk, where occurrences get their numbers and trees are written and bound.
+a statement share one workbench, where occurrences get their numbers and trees are written and bound.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Piece:
         return read_demands(self.binding.plan, [occurrence.name for occurrence in self.occurrences], self.prefix)
 
 
-class Desk:
+class Workbench:
     """Where the pieces of one statement are written and bound, over the occurrences that they know together."""
 
     def __init__(

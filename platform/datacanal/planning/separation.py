@@ -6,8 +6,9 @@ is, and the statement is refused for what it would show.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from datacanal.domain.errors import PolicyRefused, StatementError
@@ -23,7 +24,8 @@ from datacanal.planning.grouping import numbered_groups
 from datacanal.planning.labelling import catalogued_tables, input_tables, labelled, traced
 from datacanal.planning.layout import Layout, Surveyor
 from datacanal.planning.lineage import Relation, protected_labels
-from datacanal.planning.pieces import Desk, Node, Piece, column_node, output_dataset, root_of, tree_of
+from datacanal.planning.pieces import Node, Piece, Workbench, column_node, output_dataset, rebuilt, root_of, tree_of
+from datacanal.planning.tree_walk import objects
 from datacanal.protocol.catalogue import ColumnStatistics
 from datacanal.protocol.labels import Label, Origin
 from datacanal.protocol.plan import Entity, Measure, PlanColumn, Protection, Step
@@ -31,6 +33,7 @@ from datacanal.protocol.plan import Entity, Measure, PlanColumn, Protection, Ste
 _GOVERNED = "aggregate"
 _OF_GOVERNED = frozenset({"count", "sum", "avg"})
 _NUMBER = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\s?\d+\)")
+_GROUP = re.compile(r"as the column 'g\d+'")
 _BARE = "Aggregate the bare column: count, sum or avg of it, and compute with the result, as in sum(a) / count(*)."
 _PLAIN = "Write it as one SELECT of count, sum or avg, FROM, WHERE and GROUP BY, that uses nothing from around it."
 
@@ -42,7 +45,7 @@ class Separator:
     `decisions` say in words what was cut out, `obstacles` what could not be.
     """
 
-    desk: Desk
+    bench: Workbench
     surveyor: Surveyor
     assembly: Assembly
     decisions: list[str] = field(default_factory=list)
@@ -55,7 +58,7 @@ class Separator:
             if self._concerns(block):
                 found = self._attempt(block, found)
         if found is not statement and prune(root_of(found.tree)):
-            found = self.desk.piece(found.id, found.kind, found.tree)
+            found = self.bench.piece(found.id, found.kind, found.tree)
         return found
 
     def refusal(self, refused: PolicyRefused) -> PolicyRefused:
@@ -64,7 +67,7 @@ class Separator:
         for obstacle in self.obstacles:
             if isinstance(obstacle, PolicyRefused):
                 return obstacle
-            if obstacle.mentions is None or column.rpartition(".")[2].lower() in obstacle.mentions:
+            if obstacle.names is None or column in obstacle.names:
                 return PolicyRefused(column=column, rule=obstacle.rule, hint=obstacle.hint)
         return refused
 
@@ -76,7 +79,7 @@ class Separator:
         outside = [node.get(part) for part in ("select_list", "having", "qualify", "modifiers")]
         if not node.get("group_expressions") and next(aggregate_calls(outside), None) is None:
             return False
-        read = self.desk.used(tree_of(with_definitions(node, definitions_for(node, block.around) or [])))
+        read = self.bench.used(tree_of(with_definitions(node, definitions_for(node, block.around) or [])))
         return any(column.label.policy_class == _GOVERNED for each in read for column in each.dataset.columns)
 
     def _attempt(self, block: Block, statement: Piece) -> Piece:
@@ -96,15 +99,19 @@ class Separator:
     def _cut_out(self, block: Block, statement: Piece) -> Piece:
         alone, own = _standing_alone(block), block.node.get("cte_map") or {"map": []}
         titles, columns = self._surveyed(alone)
-        taken = AggregateBlock(alone, _known(columns))
-        origins, entities = _governed(taken, columns)
+        try:
+            taken = AggregateBlock(alone, _known(columns))
+            origins, entities = _governed(taken, columns)
+        except Obstacle as obstacle:
+            obstacle.names = _governed_names(obstacle, columns)
+            raise
         if not origins:
             return statement
         dataset = self._made(taken, entities)
-        rest = taken.rest(self.desk.occurrence(dataset), titles)
+        rest = taken.rest(self.bench.occurrence(dataset), titles)
         block.node.clear()
         block.node.update({**rest, "cte_map": own})
-        found = self.desk.piece(statement.id, statement.kind, statement.tree)
+        found = self.bench.piece(statement.id, statement.kind, statement.tree)
         if found.binding.columns != statement.binding.columns:
             raise Obstacle("its aggregates cannot be told from the rest of the statement.", _PLAIN)
         self.decisions.append(_decision(origins, dataset))
@@ -115,18 +122,20 @@ class Separator:
         try:
             names = list(item_names(alone["from_table"]))
         except UnnamedItem:
-            raise Obstacle("every part of FROM has a name.", "Give each subquery in FROM an alias.") from None
+            raise Obstacle("every part of FROM has a name.", "Give each part of FROM an alias.") from None
         trees = [tree_of(alone), *star_trees(alone, names)]
-        bindings = self.desk.ask([(self.desk.write(tree), tree) for tree in trees])
+        bindings = self.bench.ask([(self.bench.write(tree), tree) for tree in trees])
         titles = [column.name for column in bindings[0].columns]
-        return titles, from_columns(names, bindings[1:], trees[1:], self.desk)
+        return titles, from_columns(names, bindings[1:], trees[1:], self.bench)
 
     def _made(self, taken: AggregateBlock, entities: Sequence[FromColumn]) -> CataloguedDataset:
         """The step that makes the groups, and what it gives."""
         protection = _protection(taken, entities)
         piece, gives = self._relation(taken, entities, protection)
-        tables = catalogued_tables(piece.occurrences)
-        _protected(piece, traced(piece.binding, tables), protection)
+        try:
+            _protected(piece, traced(piece.binding, catalogued_tables(piece.occurrences)), protection)
+        except PolicyRefused as refused:
+            raise _in_own_words(refused) from None
         layout = self.surveyor.lay_out(piece)
         inputs = self.assembly.deliver(layout)
         relation = traced(layout.piece.binding, input_tables(inputs))
@@ -158,10 +167,10 @@ class Separator:
     ) -> tuple[Piece, list[NamedType]]:
         """The relation as a piece, and the columns of its groups."""
         tree = tree_of(taken.relation([column_node(each.item, each.name) for each in entities]))
-        sql = self.desk.write(tree)
+        sql = self.bench.write(tree)
         grouped = numbered_groups(protection, f"({sql}) AS relation")
-        binding, groups = self.desk.ask([(sql, tree), (grouped, tree)])
-        piece = self.desk.bound(self.desk.new_id("groups"), "aggregate", (sql, tree), binding, protection)
+        binding, groups = self.bench.ask([(sql, tree), (grouped, tree)])
+        piece = self.bench.bound(self.bench.new_id("groups"), "aggregate", (sql, tree), binding, protection)
         _check_numbers(protection, binding.columns)
         return piece, groups.columns[1:]
 
@@ -174,7 +183,18 @@ def _standing_alone(block: Block) -> Node:
     if not all(is_repeatable(value["query_node"]) for _, value in definitions):
         rule = "what is aggregated gives the same rows each time; a WITH entry with LIMIT, windows or samples may not."
         raise Obstacle(rule, "Write the WITH entry as a subquery in FROM.")
-    return with_definitions(block.node, definitions)
+    numbers = itertools.count()
+    source = rebuilt(block.node["from_table"], lambda node: _named(node, numbers))
+    if any(node.get("sample") for node in objects(source)):
+        raise Obstacle("such columns are not aggregated over a sample.", "Leave the sample out.")
+    return with_definitions({**block.node, "from_table": source}, definitions)
+
+
+def _named(node: Node, numbers: Iterator[int]) -> Node | None:
+    """Subqueries in FROM that have no name get one that nobody uses."""
+    if node.get("class") == "SUBQUERY" or node.get("type") != "SUBQUERY" or node.get("alias"):
+        return node if node.get("type") == "SUBQUERY" else None
+    return {**node, "alias": f"unnamed part {next(numbers)}"}
 
 
 def _known(columns: Sequence[FromColumn]) -> dict[str, frozenset[str]]:
@@ -203,6 +223,13 @@ def _governed(taken: AggregateBlock, columns: Sequence[FromColumn]) -> tuple[lis
             origins.setdefault(column.origin.column, column.origin)
             entities.setdefault((column.base.occurrence, column.base.row), _entity(column, columns))
     return list(origins.values()), list(entities.values())
+
+
+def _governed_names(obstacle: Obstacle, columns: Sequence[FromColumn]) -> frozenset[str]:
+    """The governed columns that it is about, in full: what the statement calls them may be an alias."""
+    about = [column for column in columns if obstacle.names is None or column.name.lower() in obstacle.names]
+    origins = [origin for column in about for origin in column.label.origins]
+    return frozenset(f"{origin.lake}.{origin.dataset}.{origin.column}" for origin in origins)
 
 
 def _entity(measure: FromColumn, columns: Sequence[FromColumn]) -> FromColumn:
@@ -236,6 +263,12 @@ def _protection(taken: AggregateBlock, entities: Sequence[FromColumn]) -> Protec
 
 def _protected(piece: Piece, relation: Relation, protection: Protection) -> list[Label]:
     return protected_labels(relation, protection, [column.name for column in piece.binding.columns])
+
+
+def _in_own_words(refused: PolicyRefused) -> PolicyRefused:
+    """Without the names of the relation's columns, which nobody wrote."""
+    rule = _GROUP.sub("in GROUP BY", str(refused.data["rule"]))
+    return PolicyRefused(**{**refused.data, "rule": rule})
 
 
 def _check_numbers(protection: Protection, columns: Sequence[NamedType]) -> None:

@@ -17,7 +17,7 @@ from datacanal.planning.functions import aggregates
 from datacanal.planning.labelling import catalogued_tables, labelled, traced
 from datacanal.planning.legality import bound_columns
 from datacanal.planning.names import Occurrence
-from datacanal.planning.pieces import Desk, Node, Piece, output_dataset, rebuilt, root_of, star_node, tree_of
+from datacanal.planning.pieces import Node, Piece, Workbench, output_dataset, rebuilt, root_of, star_node, tree_of
 from datacanal.planning.quiet import gives_the_same, is_plain_type
 from datacanal.planning.tree_walk import objects
 
@@ -38,22 +38,22 @@ class Subtree:
     may_leave: bool
 
 
-def find_subtrees(piece: Piece, desk: Desk, rows: Mapping[str, int]) -> list[Subtree]:
+def find_subtrees(piece: Piece, bench: Workbench, rows: Mapping[str, int]) -> list[Subtree]:
     """The largest such parts of the piece. `rows` is what each of its occurrences gives."""
     nodes = [block.node for block in _candidates(piece)][:_MOST]
     trees = [tree_of(node) for node in nodes]
-    written = [(desk.write(tree), tree) for tree in trees]
+    written = [(bench.write(tree), tree) for tree in trees]
     accepted: list[Subtree] = []
     inside: set[int] = set()
     # A block stands after those inside it: the other way round the largest come first.
-    for node, each, binding in reversed(list(zip(nodes, written, _bindings(desk, written), strict=True))):
+    for node, each, binding in reversed(list(zip(nodes, written, _bindings(bench, written), strict=True))):
         if binding is not None and id(node) not in inside and _is_sound(binding):
-            accepted.append(_subtree(node, each, binding, desk, rows))
+            accepted.append(_subtree(node, each, binding, bench, rows))
             inside.update(map(id, objects(node)))
     return accepted[::-1]
 
 
-def cut(piece: Piece, chosen: Sequence[Subtree], desk: Desk) -> Piece | None:
+def cut(piece: Piece, chosen: Sequence[Subtree], bench: Workbench) -> Piece | None:
     """The piece with each of those parts replaced by its output; None where that is not the same statement."""
     outputs = {id(each.node): each.output for each in chosen}
 
@@ -61,7 +61,7 @@ def cut(piece: Piece, chosen: Sequence[Subtree], desk: Desk) -> Piece | None:
         return star_node(outputs[id(node)]) if id(node) in outputs else None
 
     try:
-        found = desk.piece(piece.id, piece.kind, rebuilt(piece.tree, change), piece.protection)
+        found = bench.piece(piece.id, piece.kind, rebuilt(piece.tree, change), piece.protection)
     except StatementError:
         return None
     return found if found.binding.columns == piece.binding.columns else None
@@ -90,18 +90,18 @@ def _shrinks(node: Node) -> bool:
     return bool(calls & aggregates()) or source.get("type") in ("JOIN", "SUBQUERY")
 
 
-def _bindings(desk: Desk, trees: Sequence[_Written]) -> list[Binding | None]:
+def _bindings(bench: Workbench, trees: Sequence[_Written]) -> list[Binding | None]:
     if not trees:
         return []
     try:
-        return list(desk.ask(trees))
+        return list(bench.ask(trees))
     except StatementError:
-        return [_alone(desk, each) for each in trees]
+        return [_alone(bench, each) for each in trees]
 
 
-def _alone(desk: Desk, written: _Written) -> Binding | None:
+def _alone(bench: Workbench, written: _Written) -> Binding | None:
     try:
-        return desk.ask([written])[0]
+        return bench.ask([written])[0]
     except StatementError:
         return None
 
@@ -116,11 +116,11 @@ def _is_plain(column: NamedType) -> bool:
     return is_plain_type(column.type)
 
 
-def _subtree(node: Node, written: _Written, binding: Binding, desk: Desk, rows: Mapping[str, int]) -> Subtree:
-    piece = desk.bound(desk.new_id("subtree"), "subtree", written, binding)
+def _subtree(node: Node, written: _Written, binding: Binding, bench: Workbench, rows: Mapping[str, int]) -> Subtree:
+    piece = bench.bound(bench.new_id("subtree"), "subtree", written, binding)
     relation = traced(binding, catalogued_tables(piece.occurrences))
     estimate = piece_estimate(piece, rows)
     statistics = column_statistics(piece, estimate)
     [site] = piece.sites
     dataset = output_dataset(piece.id, site, labelled(binding, relation), estimate, statistics)
-    return Subtree(node, piece, site, desk.occurrence(dataset), relation.shape.is_free)
+    return Subtree(node, piece, site, bench.occurrence(dataset), relation.shape.is_free)
