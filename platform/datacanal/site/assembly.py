@@ -21,11 +21,13 @@ from datacanal.serving.runner import address_of
 from datacanal.site.agent import Agent, Identity, Parts, hello
 from datacanal.site.attempts import Attempts
 from datacanal.site.authorities import Authorities
+from datacanal.site.control_link import ControlLink
 from datacanal.site.exchange import Handout
 from datacanal.site.fetcher import Fetcher
 from datacanal.site.fleet.port import Pool
 from datacanal.site.gate.passing import EgressGate
 from datacanal.site.joining import PublicDoor, Tokens
+from datacanal.site.keys import SiteKeys
 from datacanal.site.lakes.reading import LakeReader
 from datacanal.site.lakes.registry import Lake, LakeRegistry
 from datacanal.site.lakes.telling import Telling
@@ -143,20 +145,10 @@ def _parts(
     link = transport.link
     session = Session(link, lambda: hello(site, identity, setup.pool.slots, lakes), changed)
     asker = RelayAsker(link, session.id, transport.peers, keys, _now_s, os.urandom)
-    runner = StepRunner(
-        site=site,
-        verifier=_verifier(site, transport, stores, Datasets(site.name, site.lakes, lakes.snapshot, book, lakes.shown)),
-        keys=keys,
-        exchange_url=url,
-        places=setup.places,
-        lakes=lakes,
-        work=stores.work,
-        gate=EgressGate(setup.name, book, stores.egress, stores.log),
-        fetcher=Fetcher(transport.links, asker, keys, _now_s),
-        pool=setup.pool,
-        clock=_now,
-        new_id=lambda prefix: new_id(prefix, _now(), os.urandom(RANDOM_BYTES)),
-        transfer_expiry_s=setup.limits.total_timeout_s,
+    verifier = _verifier(site, transport, stores, Datasets(site.name, site.lakes, lakes.snapshot, book, lakes.shown))
+    gate = EgressGate(setup.name, book, stores.egress, stores.log)
+    runner = _runner(
+        setup, verifier, keys, url, gate, Fetcher(transport.links, asker, keys, _now_s), lakes, stores.work
     )
     return Parts(
         site=site,
@@ -167,18 +159,9 @@ def _parts(
         lakes=lakes,
         sketcher=readers[1],
         attempts=Attempts(runner, setup.pool, link, session, stores.work, stores.record, _now),
-        results=ResultDesk(
-            setup.name,
-            setup.pool,
-            link,
-            stores.work,
-            setup.places,
-            _authorities(site, transport),
-            stores.record.add,
-            _now,
-        ),
+        results=_result_desk(setup, link, verifier.authorities, stores),
         relays=RelayServer(handout, link, keys, os.urandom),
-        words=WordsDesk(_words_gate(site, _authorities(site, transport), book, stores), link),
+        words=WordsDesk(_words_gate(site, verifier.authorities, book, stores), link),
         sweeper=Sweeper(setup.places, stores.work, _now, setup.limits.total_timeout_s),
         snapshots=stores.catalogue,
         changed=changed,
@@ -187,10 +170,41 @@ def _parts(
     )
 
 
+def _runner(
+    setup: SiteSetup,
+    verifier: StepVerifier,
+    keys: SiteKeys,
+    url: str,
+    gate: EgressGate,
+    fetcher: Fetcher,
+    lakes: LakeRegistry,
+    work: WorkStore,
+) -> StepRunner:
+    return StepRunner(
+        site=verifier.site,
+        verifier=verifier,
+        keys=keys,
+        exchange_url=url,
+        places=setup.places,
+        lakes=lakes,
+        work=work,
+        gate=gate,
+        fetcher=fetcher,
+        pool=setup.pool,
+        clock=_now,
+        new_id=lambda prefix: new_id(prefix, _now(), os.urandom(RANDOM_BYTES)),
+        transfer_expiry_s=setup.limits.total_timeout_s,
+    )
+
+
+def _result_desk(setup: SiteSetup, link: ControlLink, authorities: Authorities, stores: _Stores) -> ResultDesk:
+    return ResultDesk(setup.name, setup.pool, link, stores.work, setup.places, authorities, stores.record.add, _now)
+
+
 def _verifier(site: Site, transport: Transport, stores: _Stores, datasets: Datasets) -> StepVerifier:
     return StepVerifier(
         site=site,
-        authorities=_authorities(site, transport),
+        authorities=Authorities(site.name, lambda: transport.member.issuer, _now),
         datasets=datasets,
         pins=transport.peers,
         outputs=stores.work,
@@ -198,10 +212,6 @@ def _verifier(site: Site, transport: Transport, stores: _Stores, datasets: Datas
         record=stores.record.add,
         clock=_now,
     )
-
-
-def _authorities(site: Site, transport: Transport) -> Authorities:
-    return Authorities(site.name, lambda: transport.member.issuer, _now)
 
 
 def _words_gate(site: Site, authorities: Authorities, book: PolicyBook, stores: _Stores) -> WordsGate:
