@@ -12,7 +12,8 @@ from typing import Any
 
 from datacanal.planning.estimates import matched_share, selectivity
 from datacanal.planning.filters import PLAIN_TYPE, Expression, conjunction, key
-from datacanal.planning.join_groups import Column, JoinGroup
+from datacanal.planning.join_groups import JoinGroup
+from datacanal.planning.joined_rows import Column
 from datacanal.planning.names import Occurrence
 from datacanal.planning.tree_walk import objects
 from datacanal.protocol.catalogue import DatasetColumn
