@@ -28,7 +28,7 @@ from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.lakes.registry import Lake
 from datacanal.site.peers import pin
 from datacanal.site.places import Places
-from datacanal.site.policy import Policy
+from datacanal.site.policy import Policy, load_policy
 from datacanal.site.record.entry import Entry
 from datacanal.site.record.reading import Wanted, read_entries
 from datacanal.testing.control_house import ControlHouse, control_house
@@ -65,7 +65,7 @@ class Town:
         self,
         site: str,
         pool: Callable[[PoolShape], FakePool] = FakePool,
-        policy: Policy = PUBLIC,
+        policy: Policy | Path = PUBLIC,
         control_url: str | None = None,
         exchange_url: str | None = None,
     ) -> None:
@@ -77,7 +77,7 @@ class Town:
         setup = SiteSetup(
             name=site,
             control=PublicDoor(control_url or self.control.url),
-            lakes=(Lake(LAKES[site], lake, policy),),
+            lakes=(_lake(LAKES[site], lake, policy),),
             places=places,
             tokens=Tokens(self.control.site_home(site), ""),
             pool=self.pools[site],
@@ -143,6 +143,13 @@ class Town:
         found = read_entries(self.folder / "sites" / site / "site.db", Wanted())
         entries = [recorded.entry for recorded in reversed(found)]
         return [entry for entry in entries if entry.job and entry.decision != "served"]
+
+
+def _lake(name: str, root: Path, policy: Policy | Path) -> Lake:
+    """A policy in a file is looked at again."""
+    if isinstance(policy, Policy):
+        return Lake(name, root, policy)
+    return Lake(name, root, load_policy(policy), policy)
 
 
 def _shape(lake: Path, scratch: Path) -> PoolShape:
