@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pytest
-from tests.policy.forging import World, lease_of, plan_of, taken
+from tests.policy.forged import lease_of, plan_of, taken
+from tests.policy.forging import World
 
 from datacanal.protocol.plan import Entity, Measure, Plan, Protection
 from datacanal.protocol.site import Done, Failed

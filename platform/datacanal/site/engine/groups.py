@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PAIRS_AT_MOST = 20_000_000
-"""Pairs of group and individual that a guard may hold: 1.4 GB on the site's disk, half a minute and 2 GB at its gate."""
+"""Pairs of group and individual that a guard may hold: 1.4 GB on disk, and at the gate half a minute and 2 GB."""
 _RELATION = "temp.main.datacanal_relation"
 _GROUPS = "temp.main.datacanal_groups"
 _BATCH_ROWS = 122_880
