@@ -31,7 +31,10 @@ CHOSEN = [
     "PIVOT (SELECT channel, risk, payment_id FROM payments) ON risk IN ('low', 'high') USING max(payment_id)",
     "UNPIVOT (SELECT person_id, account_id, parent_id FROM people) ON account_id, parent_id INTO NAME n VALUE v",
     "SELECT channel, risk, count(*), grouping(channel) FROM payments GROUP BY CUBE (channel, risk)",
-    "SELECT account_id FROM payments EXCEPT ALL SELECT account_id FROM people",
+    "SELECT channel, account_id FROM payments EXCEPT ALL SELECT name, account_id FROM people",
+    "SELECT channel, memo FROM payments UNION SELECT note, note FROM readings",
+    "SELECT payment_id, unnest(tags) FROM payments",
+    "SELECT name FROM people SEMI JOIN (FROM payments WHERE flags > 99) USING (account_id)",
     "SELECT * EXCLUDE (memo, score) FROM payments SEMI JOIN people USING (account_id)",
     "SELECT name, account_id NOT IN (SELECT account_id FROM payments WHERE memo = '') FROM people",
     "SELECT name FROM people WHERE person_id > ALL (SELECT flags FROM payments WHERE account_id = 3)",
@@ -55,7 +58,7 @@ def bench() -> Iterator[Bench]:
 
 @pytest.mark.parametrize("sql", CHOSEN)
 def test_a_chosen_statement_does_not_see_what_it_does_not_depend_on(bench: Bench, sql: str) -> None:
-    assert bench.complaint(Statement(sql, {}), Random(1), 8) is None
+    assert bench.complaint(Statement(sql, {}), Random(1), 99) is None
 
 
 def test_random_statements_do_not_see_what_they_do_not_depend_on(bench: Bench) -> None:
