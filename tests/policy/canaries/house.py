@@ -58,7 +58,7 @@ from datacanal.site.verifier import Site, StepVerifier
 from datacanal.testing.site_books import open_books
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
-_OWN_WORDS = 7
+_OWN_WORDS = 5
 _OTHER = {"core": "crm", "crm": "core"}
 
 

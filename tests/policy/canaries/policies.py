@@ -30,7 +30,7 @@ class TownPolicy:
 
 def random_policy(rng: Random) -> TownPolicy:
     """One policy for each lake. The same seed gives the same."""
-    min_group = rng.choice((2, 3, 4, 5))
+    min_group = rng.choice((2, 2, 3, 4))
     hides = rng.random() < 0.4
     classes: dict[str, str] = {}
     files = {}

@@ -56,7 +56,7 @@ def ask_houses(seeds: range, folder: Path) -> Counter[str]:
 def test_no_canary_leaves_in_a_thousand_statements(tmp_path: Path) -> None:
     outcomes = ask_houses(range(40), tmp_path)
     assert sum(outcomes.values()) == 1000
-    assert outcomes["answered"] > 150, outcomes
+    assert outcomes["answered"] > 100, outcomes
     assert not [outcome for outcome in outcomes if "internal" in outcome], outcomes
 
 

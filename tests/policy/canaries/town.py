@@ -1,6 +1,6 @@
-"""The canary town: twenty people at two sites, every governed value of each of them unique and recognisable.
+"""The canary town: twelve people at two sites, every governed value of each of them unique and recognisable.
 
-A number that belongs to person `i` has one digit of its own in base 32, and below the digits a mark that tells which
+A number that belongs to person `i` has one digit of its own in base 8, and below the digits a mark that tells which
 column it is of. A sum of such numbers shows who is in it, how often, and of which column. Texts hold the person's own
 word. Rows of people that the row filter hides (`hidden`) carry names that must never be seen at all.
 """
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import duckdb
 
-PEOPLE = 20
+PEOPLE = 12
 HIDDEN = (3, 11)
 """The people whose rows a row filter takes away, where the policy has one."""
-_DIGIT = 32
-_BASE = _DIGIT**4
-"""Small numbers (counts, ids, years) have no canary's digit."""
-_MARKS = {"income": 0, "amount": 1, "credit": 2**10}
-"""Times the rows of a sum (below 1,024), this is what stands below the digits."""
-_NUMBER = re.compile(r"(?<![\w.])-?\d{7,40}(?:\.0+)?(?![\w.])")
+_DIGIT = 8
+_BASE = 2**15
+"""Small numbers (counts, ids, years) have no canary's digit; with all digits a number is still exact as a DOUBLE."""
+_MARKS = {"income": 1, "amount": 2**5, "credit": 2**10}
+"""Times the rows of a sum (below 32), this is what stands below the digits."""
+_NUMBER = re.compile(r"(?<![\w.])-?\d{5,40}(?:\.0+)?(?![\w.])")
 
 SITES = {"core": "transactions", "crm": "users"}
 DATASETS = {
@@ -127,8 +127,8 @@ def write_town(root: Path) -> dict[str, Path]:
         rows = [(person, column, word_of(person, column)) for person in range(PEOPLE) for column in ("memo", "name")]
         connection.executemany("INSERT INTO words VALUES (?, ?, ?)", rows)
         connection.execute(
-            "CREATE TABLE numbers (person INTEGER, account INTEGER, amount DECIMAL(38, 0), credit DECIMAL(38, 0), "
-            "income DECIMAL(38, 0))"
+            "CREATE TABLE numbers (person INTEGER, account INTEGER, amount DECIMAL(18, 0), credit DECIMAL(18, 0), "
+            "income DECIMAL(18, 0))"
         )
         numbers = [
             (person, key_of(person), *(number_of(person, column) for column in ("amount", "credit", "income")))
