@@ -76,7 +76,6 @@ def catalogue() -> Catalogue:
             rows=1000,
             bytes=100_000,
             columns=tuple(_column(lake, name, *column) for column in columns),
-            entity="account_id",
         )
         for (lake, name), columns in _DATASETS.items()
     ]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from datacanal.planning.names import TableReference, table_references
+from datacanal.planning.names import table_references
 from datacanal.planning.pieces import Node, tree_of
 
 Where = Literal["statement", "from", "with", "branch", "expression"]
 Definition = tuple[str, Node]
 """An entry of a WITH: its name and what stands under `value`."""
 
-_PART_OF_PATH = 3
+_OCCURRENCE_PATH = 3
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,27 @@ def blocks(node: Node) -> Iterator[Block]:
     yield from _blocks(node, "statement", ())
 
 
-def datasets_of(node: Node) -> list[str]:
-    """The occurrences that the query node names."""
-    return [reference.path[0] for reference in _references(node) if len(reference.path) == _PART_OF_PATH]
+@dataclass(frozen=True)
+class Names:
+    """What a query node takes from outside: occurrences, and, in lower case, names of a WITH around it."""
+
+    occurrences: frozenset[str]
+    borrowed: frozenset[str]
 
 
-def borrowed(node: Node) -> set[str]:
-    """Names, in lower case, that the query node takes from a WITH around it."""
-    return {reference.path[-1].lower() for reference in _references(node) if len(reference.path) < _PART_OF_PATH}
+def names_of(node: Node) -> Names:
+    """The names that the query node does not make itself."""
+    paths = [reference.path for reference in table_references(tree_of(node))]
+    return Names(
+        frozenset(path[0] for path in paths if len(path) == _OCCURRENCE_PATH),
+        frozenset(path[-1].lower() for path in paths if len(path) < _OCCURRENCE_PATH),
+    )
 
 
 def definitions_for(node: Node, around: tuple[Definition, ...]) -> list[Definition] | None:
     """The entries of the WITHs around that the query node needs, in order; None where two of them share a name."""
     needed: dict[int, Definition] = {}
-    stack = [(name, len(around)) for name in borrowed(node)]
+    stack = [(name, len(around)) for name in names_of(node).borrowed]
     while stack:
         name, end = stack.pop()
         found = next((index for index in reversed(range(end)) if around[index][0].lower() == name), None)
@@ -51,7 +58,7 @@ def definitions_for(node: Node, around: tuple[Definition, ...]) -> list[Definiti
             return None
         if found not in needed:
             needed[found] = around[found]
-            stack.extend((inner, found) for inner in borrowed(around[found][1]["query_node"]))
+            stack.extend((inner, found) for inner in names_of(around[found][1]["query_node"]).borrowed)
     names = [around[index][0].lower() for index in needed]
     own = {str(entry["key"]).lower() for entry in (node.get("cte_map") or {}).get("map") or []}
     if len(set(names)) < len(names) or own & set(names):
@@ -71,19 +78,15 @@ def prune(node: Node) -> bool:
     dropped = False
     for block in list(blocks(node)):
         entries = (block.node.get("cte_map") or {}).get("map") or []
-        needed = borrowed({**block.node, "cte_map": {"map": []}}) if entries else set()
+        needed = set(names_of({**block.node, "cte_map": {"map": []}}).borrowed) if entries else set()
         kept: list[Node] = []
         for entry in reversed(entries):
             if str(entry["key"]).lower() in needed:
                 kept.insert(0, entry)
-                needed |= borrowed(entry["value"]["query_node"])
+                needed |= names_of(entry["value"]["query_node"]).borrowed
         if len(kept) < len(entries):
             block.node["cte_map"], dropped = {"map": kept}, True
     return dropped
-
-
-def _references(node: Node) -> list[TableReference]:
-    return list(table_references(tree_of(node)))
 
 
 def _blocks(node: Node, where: Where, around: tuple[Definition, ...]) -> Iterator[Block]:

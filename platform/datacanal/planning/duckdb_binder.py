@@ -17,7 +17,7 @@ from datacanal.planning.binding import Binding, BindRequest, BoundTable, NamedTy
 from datacanal.planning.bound_plan import bound_plan
 from datacanal.planning.canonical import same_meaning
 from datacanal.planning.instant import INSTANT_FUNCTIONS, instant_statements
-from datacanal.planning.stand_ins import stand_ins
+from datacanal.planning.stand_ins import KeptStandIns
 from datacanal.planning.text import MAX_DEPTH
 
 _USEFUL_OPTIMIZERS = frozenset(
@@ -67,6 +67,7 @@ class DuckDBBinder:
         disabled = ",".join(name for (name,) in listed if name not in _USEFUL_OPTIMIZERS)
         self._connection.execute(f"SET disabled_optimizers = '{disabled}'")
         self._connection.execute("SET lock_configuration = true")
+        self._stand_ins = KeptStandIns(self._connection)
         self._now = _EPOCH
 
     @property
@@ -95,8 +96,8 @@ class DuckDBBinder:
     def bind(self, request: BindRequest) -> list[Binding]:
         """See `Binder.bind`."""
         self._set_clock(request)
-        with stand_ins(self._connection, request.tables, request.prefix):
-            return [self._bind(question, request.tables) for question in request.questions]
+        self._stand_ins.become(request.tables, request.prefix)
+        return [self._bind(question, request.tables) for question in request.questions]
 
     def _bind(self, question: Question, tables: list[BoundTable]) -> Binding:
         params = dict(question.params)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datacanal.planning.binding import Binding, Tree
 from datacanal.planning.labelling import catalogued_tables, traced
 from datacanal.planning.lineage import BaseColumn
-from datacanal.planning.pieces import Node, Workbench, select_node, tree_of
+from datacanal.planning.pieces import Node, Text, select_node, tree_of
 from datacanal.protocol.labels import Label, Origin
 
 _HIDDEN_RIGHT = frozenset({"SEMI", "ANTI"})
@@ -42,13 +42,11 @@ def star_trees(node: Node, names: Sequence[str]) -> list[Tree]:
     return [tree_of(select_node([star], source, cte_map=node.get("cte_map") or {"map": []})) for star in stars]
 
 
-def from_columns(
-    names: Sequence[str], bindings: Sequence[Binding], trees: Sequence[Tree], bench: Workbench
-) -> list[FromColumn]:
-    """What the bound trees of the items tell."""
+def from_columns(names: Sequence[str], bindings: Sequence[Binding], texts: Sequence[Text]) -> list[FromColumn]:
+    """What the bound texts of the items tell."""
     found = []
-    for item, binding, tree in zip(names, bindings, trees, strict=True):
-        relation = traced(binding, catalogued_tables(bench.used(tree)))
+    for item, binding, text in zip(names, bindings, texts, strict=True):
+        relation = traced(binding, catalogued_tables(text.occurrences))
         for column, trace in zip(binding.columns, relation.columns, strict=True):
             found.append(FromColumn(item, column.name, trace.label, trace.base))
     return found

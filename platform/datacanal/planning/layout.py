@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datacanal.domain.errors import PolicyRefused, SiteUnreachable
+from datacanal.planning.binding import Binding
 from datacanal.planning.catalogue import Catalogue
 from datacanal.planning.join_groups import read_join_groups
 from datacanal.planning.labelling import bare_columns, catalogued_tables, check_transfer, columns_of, labelled, traced
-from datacanal.planning.pieces import Node, Piece, Workbench, column_node, select_node, table_node, tree_of
+from datacanal.planning.pieces import Node, Piece, Text, Workbench, column_node, select_node, tree_of
 from datacanal.planning.placement import Offer, anywhere_meeting, choose_place, local_meeting
 from datacanal.planning.rules import Rules
 from datacanal.planning.shipments import Proposal, Shipment, propose, settle
@@ -115,33 +116,44 @@ class Surveyor:
         by_name = {subtree.output.name: subtree for subtree in subtrees}
         made = [each for each in leaving if each.occurrence.dataset.name in self._made]
         others = [each for each in leaving if each.occurrence.dataset.name not in self._made]
-        shipments = settle(self._bench.binder, others, self._bench.prefix, self._bench.now)
-        parcels = [self._parcel(shipment, by_name.get(shipment.proposal.occurrence.name)) for shipment in shipments]
-        return [*parcels, *map(_whole, made)]
+        return [*self._settled(others, by_name), *map(_whole, made)]
 
-    def _parcel(self, shipment: Shipment, subtree: Subtree | None) -> Parcel:
+    def _settled(self, proposals: Sequence[Proposal], subtrees: Mapping[str, Subtree]) -> list[Parcel]:
         """Labelled. A filter that only makes it illegal stays behind."""
-        proposal = shipment.proposal
-        if subtree is None and not proposal.partners and proposal.condition is None:
-            return _bare(shipment)
-        tree = _subtree_tree(subtree, proposal) if subtree else None
-        sql = self._bench.write(tree) if tree else shipment.sql
-        try:
-            return Parcel(shipment, sql, self._checked(shipment, sql, tree), subtree)
-        except PolicyRefused:
-            lighter = _lighter(proposal)
-            if lighter is None:
-                raise
-            [again] = settle(self._bench.binder, [lighter], self._bench.prefix, self._bench.now)
-            return self._parcel(again, subtree)
+        shipments = settle(self._bench.binder, proposals, self._bench.prefix, self._bench.now)
+        wrapped = {id(each): self._text(each, subtrees.get(each.proposal.occurrence.name)) for each in shipments}
+        texts = [text for text in wrapped.values() if text is not None]
+        bindings = iter(self._bench.ask(texts) if texts else [])
+        parcels = []
+        for shipment in shipments:
+            text, subtree = wrapped[id(shipment)], subtrees.get(shipment.proposal.occurrence.name)
+            if text is None:
+                parcels.append(_bare(shipment))
+                continue
+            try:
+                parcels.append(Parcel(shipment, text.sql, _checked(next(bindings), text), subtree))
+            except PolicyRefused:
+                lighter = _lighter(shipment.proposal)
+                if lighter is None:
+                    raise
+                parcels += self._settled([lighter], subtrees)
+        return parcels
 
-    def _checked(self, shipment: Shipment, sql: str, tree: Node | None) -> list[PlanColumn]:
-        names = tree or tree_of({"tables": [table_node(each) for each in shipment.reads]})
-        [binding] = self._bench.ask([(sql, names)])
-        relation = traced(binding, catalogued_tables(self._bench.used(names)))
-        columns = labelled(binding, relation)
-        check_transfer(columns, relation)
-        return columns
+    def _text(self, shipment: Shipment, subtree: Subtree | None) -> Text | None:
+        """The text that lineage is asked for; None for columns of all rows of a dataset, which keep their labels."""
+        proposal = shipment.proposal
+        if subtree is not None:
+            return self._bench.write(_subtree_tree(subtree, proposal))
+        if not proposal.partners and proposal.condition is None:
+            return None
+        return Text(shipment.sql, {}, shipment.reads, {})
+
+
+def _checked(binding: Binding, text: Text) -> list[PlanColumn]:
+    relation = traced(binding, catalogued_tables(text.occurrences))
+    columns = labelled(binding, relation)
+    check_transfer(columns, relation)
+    return columns
 
 
 def _lighter(proposal: Proposal) -> Proposal | None:

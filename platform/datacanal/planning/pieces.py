@@ -53,6 +53,16 @@ class Piece:
         return read_demands(self.binding.plan, [occurrence.name for occurrence in self.occurrences], self.prefix)
 
 
+@dataclass(frozen=True)
+class Text:
+    """A tree as it was written, with the occurrences and parameters that it names."""
+
+    sql: str
+    tree: Tree
+    occurrences: Sequence[Occurrence]
+    params: Mapping[str, JsonValue]
+
+
 class Workbench:
     """Where the pieces of one statement are written and bound, over the occurrences that they know together."""
 
@@ -89,35 +99,42 @@ class Workbench:
         named = {path[0] for path in paths if len(path) == _OCCURRENCE_PATH}
         return [occurrence for name, occurrence in self._occurrences.items() if name in named]
 
-    def write(self, tree: Tree) -> str:
+    def write(self, tree: Tree) -> Text:
         """The text of the tree, proved to mean the same."""
-        return self.binder.print_checked(tree)
+        return Text(self.binder.print_checked(tree), tree, self.used(tree), self._params_of(tree))
 
-    def ask(self, asked: Sequence[tuple[str, Tree]]) -> list[Binding]:
-        """Bind texts over the tables of the trees beside them, which name no more, in one request.
-
-        Raises if one of them does not bind.
-        """
-        questions = [Question(sql=sql, params=self.params_of(tree), lineage=True) for sql, tree in asked]
-        tables = [bound_table(occurrence) for occurrence in self.used(*(tree for _, tree in asked))]
+    def ask(self, texts: Sequence[Text]) -> list[Binding]:
+        """Bind the texts, bound plans included, in one request. Raises if one of them does not bind."""
+        questions = [Question(sql=text.sql, params=dict(text.params), lineage=True) for text in texts]
+        named = {occurrence.name: occurrence for text in texts for occurrence in text.occurrences}
+        tables = [bound_table(occurrence) for occurrence in named.values()]
         return self.binder.bind(BindRequest(tables=tables, questions=questions, now=self.now, prefix=self.prefix))
 
-    def piece(self, step: str, kind: Kind, tree: Tree, protection: Protection | None = None) -> Piece:
+    def piece(self, step: str, kind: Kind, tree: Tree) -> Piece:
         """The tree as a piece. Raises where it does not bind."""
-        sql = self.write(tree)
-        [binding] = self.ask([(sql, tree)])
-        return self.bound(step, kind, (sql, tree), binding, protection)
+        text = self.write(tree)
+        [binding] = self.ask([text])
+        return self.bound(step, kind, text, binding)
 
-    def bound(
-        self, step: str, kind: Kind, written: tuple[str, Tree], binding: Binding, protection: Protection | None = None
-    ) -> Piece:
-        """A text and its tree as a piece, where their binding is known."""
-        sql, tree = written
-        params, occurrences = self.params_of(tree), self.used(tree)
-        return Piece(step, kind, tree, sql, params, occurrences, binding, self.prefix, self.now, protection)
+    def bound(self, step: str, kind: Kind, text: Text, binding: Binding, protection: Protection | None = None) -> Piece:
+        """A text as a piece, where its binding is known."""
+        return Piece(
+            id=step,
+            kind=kind,
+            tree=text.tree,
+            sql=text.sql,
+            params=text.params,
+            occurrences=text.occurrences,
+            binding=binding,
+            prefix=self.prefix,
+            now=self.now,
+            protection=protection,
+        )
 
-    def params_of(self, tree: Tree) -> dict[str, JsonValue]:
+    def _params_of(self, tree: Tree) -> dict[str, JsonValue]:
         """The parameters that the tree names; DuckDB takes no others."""
+        if not self._params:
+            return {}
         named = {str(node["identifier"]).lower() for node in objects(tree) if node.get("class") == "PARAMETER"}
         return {name: value for name, value in self._params.items() if name.lower() in named}
 

@@ -6,6 +6,7 @@ is, and the statement is refused for what it would show.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -123,10 +124,10 @@ class Separator:
             names = list(item_names(alone["from_table"]))
         except UnnamedItem:
             raise Obstacle("every part of FROM has a name.", "Give each part of FROM an alias.") from None
-        trees = [tree_of(alone), *star_trees(alone, names)]
-        bindings = self.bench.ask([(self.bench.write(tree), tree) for tree in trees])
+        texts = [self.bench.write(tree) for tree in (tree_of(alone), *star_trees(alone, names))]
+        bindings = self.bench.ask(texts)
         titles = [column.name for column in bindings[0].columns]
-        return titles, from_columns(names, bindings[1:], trees[1:], self.bench)
+        return titles, from_columns(names, bindings[1:], texts[1:])
 
     def _made(self, taken: AggregateBlock, entities: Sequence[FromColumn]) -> CataloguedDataset:
         """The step that makes the groups, and what it gives."""
@@ -167,10 +168,10 @@ class Separator:
     ) -> tuple[Piece, list[NamedType]]:
         """The relation as a piece, and the columns of its groups."""
         tree = tree_of(taken.relation([column_node(each.item, each.name) for each in entities]))
-        sql = self.bench.write(tree)
-        grouped = numbered_groups(protection, f"({sql}) AS relation")
-        binding, groups = self.bench.ask([(sql, tree), (grouped, tree)])
-        piece = self.bench.bound(self.bench.new_id("groups"), "aggregate", (sql, tree), binding, protection)
+        text = self.bench.write(tree)
+        grouped = numbered_groups(protection, f"({text.sql}) AS relation")
+        binding, groups = self.bench.ask([text, dataclasses.replace(text, sql=grouped)])
+        piece = self.bench.bound(self.bench.new_id("groups"), "aggregate", text, binding, protection)
         _check_numbers(protection, binding.columns)
         return piece, groups.columns[1:]
 

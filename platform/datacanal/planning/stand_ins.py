@@ -39,6 +39,32 @@ def stand_ins(connection: DuckDBPyConnection, tables: Sequence[BoundTable], pref
             connection.execute(f"DETACH DATABASE IF EXISTS {catalog}")
 
 
+class KeptStandIns:
+    """The tables of one request, which stay until the next: those that it asks for alike need not be made again."""
+
+    def __init__(self, connection: DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._kept: dict[str, tuple[BoundTable, str]] = {}
+
+    def become(self, tables: Sequence[BoundTable], prefix: str) -> None:
+        """Have exactly these tables attached. Raises as `stand_ins` does."""
+        wanted = {table.occurrence: (table, prefix) for table in tables}
+        for occurrence in [name for name, kept in self._kept.items() if wanted.get(name) != kept]:
+            self._connection.execute(f"DETACH DATABASE IF EXISTS {identifier(occurrence)}")
+            del self._kept[occurrence]
+        for occurrence, (table, _) in wanted.items():
+            if occurrence not in self._kept:
+                self._keep(occurrence, table, prefix)
+
+    def _keep(self, occurrence: str, table: BoundTable, prefix: str) -> None:
+        try:
+            _attach(self._connection, table, prefix)
+        except BaseException:
+            self._connection.execute(f"DETACH DATABASE IF EXISTS {identifier(occurrence)}")
+            raise
+        self._kept[occurrence] = (table, prefix)
+
+
 def _attach(connection: DuckDBPyConnection, table: BoundTable, prefix: str) -> None:
     try:
         connection.execute(_statements(table, column_prefix(prefix, table.occurrence)))

@@ -6,22 +6,22 @@ nothing that can raise, and is computed once, as a FROM subquery, a WITH entry o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from datacanal.domain.errors import StatementError
-from datacanal.planning.binding import Binding, NamedType, Tree
-from datacanal.planning.blocks import Block, blocks, borrowed, datasets_of
+from datacanal.planning.binding import Binding, NamedType
+from datacanal.planning.blocks import Block, blocks, names_of
 from datacanal.planning.cardinality import column_statistics, piece_estimate
 from datacanal.planning.functions import aggregates
 from datacanal.planning.labelling import catalogued_tables, labelled, traced
 from datacanal.planning.legality import bound_columns
 from datacanal.planning.names import Occurrence
-from datacanal.planning.pieces import Node, Piece, Workbench, output_dataset, rebuilt, root_of, star_node, tree_of
+from datacanal.planning.pieces import Node, Piece, Text, Workbench, output_dataset, rebuilt, root_of, star_node, tree_of
 from datacanal.planning.quiet import gives_the_same, is_plain_type
 from datacanal.planning.tree_walk import objects
 
-_Written = tuple[str, Tree]
 _PLACES = frozenset({"from", "with", "branch"})
 _MOST = 8
 """Parts that are looked at; each costs a binding."""
@@ -41,14 +41,13 @@ class Subtree:
 def find_subtrees(piece: Piece, bench: Workbench, rows: Mapping[str, int]) -> list[Subtree]:
     """The largest such parts of the piece. `rows` is what each of its occurrences gives."""
     nodes = [block.node for block in _candidates(piece)][:_MOST]
-    trees = [tree_of(node) for node in nodes]
-    written = [(bench.write(tree), tree) for tree in trees]
+    texts = [bench.write(tree_of(node)) for node in nodes]
     accepted: list[Subtree] = []
     inside: set[int] = set()
     # A block stands after those inside it: the other way round the largest come first.
-    for node, each, binding in reversed(list(zip(nodes, written, _bindings(bench, written), strict=True))):
+    for node, text, binding in reversed(list(zip(nodes, texts, _bindings(bench, texts), strict=True))):
         if binding is not None and id(node) not in inside and _is_sound(binding):
-            accepted.append(_subtree(node, each, binding, bench, rows))
+            accepted.append(_subtree(node, text, binding, bench, rows))
             inside.update(map(id, objects(node)))
     return accepted[::-1]
 
@@ -61,18 +60,21 @@ def cut(piece: Piece, chosen: Sequence[Subtree], bench: Workbench) -> Piece | No
         return star_node(outputs[id(node)]) if id(node) in outputs else None
 
     try:
-        found = bench.piece(piece.id, piece.kind, rebuilt(piece.tree, change), piece.protection)
+        found = bench.piece(piece.id, piece.kind, rebuilt(piece.tree, change))
     except StatementError:
         return None
+    found = dataclasses.replace(found, protection=piece.protection)
     return found if found.binding.columns == piece.binding.columns else None
 
 
 def _candidates(piece: Piece) -> Iterator[Block]:
     datasets = {occurrence.name: occurrence.dataset for occurrence in piece.occurrences}
     for block in blocks(root_of(piece.tree)):
-        used = [datasets[name] for name in datasets_of(block.node) if name in datasets]
-        is_local = len({dataset.site for dataset in used}) == 1
-        if block.where in _PLACES and is_local and not borrowed(block.node):
+        if block.where not in _PLACES:
+            continue
+        names = names_of(block.node)
+        used = [datasets[name] for name in names.occurrences if name in datasets]
+        if len({dataset.site for dataset in used}) == 1 and not names.borrowed:
             needs = any(bound_columns(dataset, range(len(dataset.columns))) for dataset in used)
             if needs or _shrinks(block.node):
                 yield block
@@ -90,18 +92,18 @@ def _shrinks(node: Node) -> bool:
     return bool(calls & aggregates()) or source.get("type") in ("JOIN", "SUBQUERY")
 
 
-def _bindings(bench: Workbench, trees: Sequence[_Written]) -> list[Binding | None]:
-    if not trees:
+def _bindings(bench: Workbench, texts: Sequence[Text]) -> list[Binding | None]:
+    if not texts:
         return []
     try:
-        return list(bench.ask(trees))
+        return list(bench.ask(texts))
     except StatementError:
-        return [_alone(bench, each) for each in trees]
+        return [_alone(bench, text) for text in texts]
 
 
-def _alone(bench: Workbench, written: _Written) -> Binding | None:
+def _alone(bench: Workbench, text: Text) -> Binding | None:
     try:
-        return bench.ask([written])[0]
+        return bench.ask([text])[0]
     except StatementError:
         return None
 
@@ -116,8 +118,8 @@ def _is_plain(column: NamedType) -> bool:
     return is_plain_type(column.type)
 
 
-def _subtree(node: Node, written: _Written, binding: Binding, bench: Workbench, rows: Mapping[str, int]) -> Subtree:
-    piece = bench.bound(bench.new_id("subtree"), "subtree", written, binding)
+def _subtree(node: Node, text: Text, binding: Binding, bench: Workbench, rows: Mapping[str, int]) -> Subtree:
+    piece = bench.bound(bench.new_id("subtree"), "subtree", text, binding)
     relation = traced(binding, catalogued_tables(piece.occurrences))
     estimate = piece_estimate(piece, rows)
     statistics = column_statistics(piece, estimate)
