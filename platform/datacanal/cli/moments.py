@@ -12,10 +12,24 @@ _UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """So long before now, or that instant (UTC where it names no zone). Raises `BadField`."""
+    """So long before now, or that instant. Raises `BadField`."""
+    return _moment(text, now, -1, "--since")
+
+
+def parse_expiry(text: str, now: datetime) -> datetime:
+    """So long from now on, or that instant, which must be to come. Raises `BadField`."""
+    moment = _moment(text, now, 1, "--expires")
+    if moment <= now:
+        raise BadField(field="--expires", reason=f"{text!r} is not in the future")
+    return moment
+
+
+def _moment(text: str, now: datetime, direction: int, option: str) -> datetime:
+    """An instant that names no zone is in UTC."""
     span = _SPAN.match(text)
     try:
-        moment = now - timedelta(**{_UNIT[span[2]]: int(span[1])}) if span else datetime.fromisoformat(text)
+        far = {_UNIT[span[2]]: direction * int(span[1])} if span else {}
+        moment = now + timedelta(**far) if span else datetime.fromisoformat(text)
     except (ValueError, OverflowError):
-        raise BadField(field="--since", reason=f"{text!r} is neither a span (30d, 12h) nor an ISO time") from None
+        raise BadField(field=option, reason=f"{text!r} is neither a span (30d, 12h) nor an ISO time") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, cast, get_args
 
 import typer
 
+from datacanal.cli.moments import parse_expiry
 from datacanal.cli.session import AsJson, connect, print_json, print_table
 from datacanal.domain.errors import BadField
 from datacanal.protocol.public import Role
-
-_SPAN = re.compile(r"^(\d{1,6})([smhdw])$")
-_UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -72,16 +69,3 @@ def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="The to
     with connect() as client:
         client.revoke_token(token_id)
     print(f"{token_id} revoked")
-
-
-def parse_expiry(text: str, now: datetime) -> datetime:
-    """`30d`, `12h` and the like from now on, or an ISO date or time (UTC where it names no zone)."""
-    span = _SPAN.match(text)
-    try:
-        moment = now + timedelta(**{_UNIT[span[2]]: int(span[1])}) if span else datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise BadField(field="--expires", reason=f"{text!r} is neither a span (30d, 12h) nor an ISO time") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if moment <= now:
-        raise BadField(field="--expires", reason=f"{text!r} is not in the future")
-    return moment

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 from datacanal.cli.main import run
+from datacanal.cli.moments import parse_expiry
 from datacanal.cli.parameters import parse_params
-from datacanal.cli.tokens import parse_expiry
 from datacanal.domain.errors import (
     BadField,
     BadParameter,
