@@ -13,9 +13,10 @@ hello again. `stale_fence` (409) on a report means: drop the attempt. Reports ma
                                                Datacanal-Digest (its sha256 in hex); the body begins at the offset asked
     /v1/site/uploads/{upload}/refuse           Problem → 204
 
-Before its first hello a site joins, with a one-time token, over the public API: `POST /v1/site/join`, Join → Joined.
-From then on it speaks mutual TLS with the control plane's site door, both sides pinned. What two sites cannot fetch
-from each other directly goes through the relay, which sees cipher text only:
+Before its first hello a site joins, with a one-time token, over the public API: `POST /v1/site/join`, Join → Joined;
+`GET /v1/site/door` → Door says later where the door is now. From then on it speaks mutual TLS with the control plane's
+site door, both sides pinned. What two sites cannot fetch from each other directly goes through the relay, which sees
+cipher text only:
 
     /v1/site/relay                             RelayAsk → bytes, held open until the sender's agent serves it
     /v1/site/relays/{relay}                    bytes → 204, the sender's side of it
