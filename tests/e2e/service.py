@@ -35,13 +35,14 @@ def free_ports(number: int) -> list[int]:
 
 @dataclass
 class Settings:
-    """What a test may want otherwise: pool, limits, and environment of all processes."""
+    """What a test may want otherwise: pool, limits, environment of all processes, and policies by lake."""
 
     workers: int = 1
     threads: int = 1
     memory: str = "1GiB"
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
 
 
 class Service:
@@ -176,7 +177,9 @@ class Service:
 
     def _write_configuration(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "policy.toml").write_text('default_class = "public"\n')
+        for lake in {lake for lakes in self.sites.values() for lake in lakes}:
+            policy = self.settings.policies.get(lake, 'default_class = "public"\n')
+            (self.home / f"{lake}.policy.toml").write_text(policy)
         limits = "".join(f"{key} = {value}\n" for key, value in self.settings.limits.items())
         parts = [f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}']
         for port, (site, lakes) in zip(self._ports[1:], self.sites.items(), strict=True):
@@ -191,7 +194,7 @@ class Service:
         ]
         for lake, folder in lakes.items():
             lines.append(f'[[sites.lakes]]\nname = "{lake}"\nurl = {json.dumps(folder.as_uri())}')
-            lines.append('policy = "policy.toml"')
+            lines.append(f"policy = {json.dumps(f'{lake}.policy.toml')}")
         return "\n".join(lines)
 
 
