@@ -16,6 +16,7 @@ from datacanal.domain.errors import (
     OutputLost,
     PeerUnknown,
     ServiceBusy,
+    ServiceUnreachable,
     SiteUnreachable,
     TransferDamaged,
     TransferRefused,
@@ -38,6 +39,7 @@ class ControlPlaneInTheMiddle:
         self._answer = b""
         self._problem: Problem | None = None
         self.saw = b""
+        self.breaks_after = 0
 
     @asynccontextmanager
     async def relayed(self, ask: RelayAsk) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -53,6 +55,9 @@ class ControlPlaneInTheMiddle:
         self.saw += answer
         for at in range(0, len(answer), 50_000):
             yield answer[at : at + 50_000]
+            if self.breaks_after and at > self.breaks_after:
+                self.breaks_after = 0
+                raise ServiceUnreachable(url="the relay", reason="it broke")
 
     async def send_relay(self, relay: str, content: AsyncIterator[bytes]) -> None:
         self._answer = b"".join([chunk async for chunk in content])
@@ -66,10 +71,11 @@ async def session() -> str:
 
 
 def relayed(
-    pair: Pair, *deeds: Deed, change_ask: Callable[[RelayAsk], RelayAsk] = lambda ask: ask
+    pair: Pair, *deeds: Deed, change_ask: Callable[[RelayAsk], RelayAsk] = lambda ask: ask, breaks_after: int = 0
 ) -> ControlPlaneInTheMiddle:
     """Fetch through a control plane that does these things, one per try."""
     middle = ControlPlaneInTheMiddle(pair, change_ask, *deeds)
+    middle.breaks_after = breaks_after
     numbers = iter(range(1000))
 
     def random(length: int) -> bytes:
@@ -92,6 +98,19 @@ def test_what_cannot_be_fetched_directly_comes_through_the_relay_which_cannot_re
     middle = relayed(pair)
     assert pair.arrival.bytes == len(CONTENT) < len(middle.saw)
     assert CONTENT[:32] not in middle.saw
+
+
+def test_a_relay_that_breaks_is_taken_up_where_it_broke_off(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    offsets: list[int] = []
+
+    def note(ask: RelayAsk) -> RelayAsk:
+        offsets.append(ask.offset)
+        return ask
+
+    relayed(pair, change_ask=note, breaks_after=1_000_000)
+    assert pair.arrival.bytes == len(CONTENT)
+    assert offsets[0] == 0 < offsets[1] < len(CONTENT)
 
 
 def test_a_stream_that_was_changed_is_asked_for_again(tmp_path: Path) -> None:

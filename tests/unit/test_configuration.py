@@ -1,4 +1,4 @@
-"""The configuration file's sections that only the control plane reads."""
+"""The configuration file: the planner's rules, and who listens where, secured or refused."""
 
 from __future__ import annotations
 
@@ -28,3 +28,49 @@ def test_a_rule_that_is_not_known_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadConfiguration) as refusal:
         load_configuration(written(tmp_path, text))
     assert str(refusal.value.data["key"]).startswith("planning.subtree")
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1:8400", "http://127.0.0.1:8400"),
+        ("localhost:8400", "http://localhost:8400"),
+        ("[::1]:8400", "http://[::1]:8400"),
+        ("0.0.0.0:8400", "https://127.0.0.1:8400"),
+        ("192.0.2.1:8400", "https://192.0.2.1:8400"),
+        ("control.bank.example:8400", "https://control.bank.example:8400"),
+    ],
+)
+def test_beyond_loopback_the_public_door_is_secured(tmp_path: Path, listen: str, url: str) -> None:
+    assert load_configuration(written(tmp_path, f'[control]\nlisten = "{listen}"')).control_url == url
+
+
+def test_a_certificate_secures_it_on_loopback_too_and_lies_beside_the_file(tmp_path: Path) -> None:
+    configuration = load_configuration(written(tmp_path, '[control]\ncertificate = "c.pem"\nkey = "c.key"'))
+    assert configuration.control_url == "https://127.0.0.1:8400"
+    assert (configuration.control.certificate, configuration.control.key) == (tmp_path / "c.pem", tmp_path / "c.key")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[control]\ncertificate = "c.pem"', "control"),
+        ('[control]\nsites = "8402"', "control.sites"),
+        ('[control]\nsites = "127.0.0.1:8400"', "listen"),
+        ('[[sites]]\nname = "core"\ncontrol = "http://192.0.2.1:8400"', "sites.0.control"),
+        ('[[sites]]\nname = "core"\nexchange_url = "http://127.0.0.1:8410"', "sites.0.exchange_url"),
+        ('[[sites]]\nname = "core"\nexchange_url = "https://core.example:8410/v1"', "sites.0.exchange_url"),
+    ],
+)
+def test_what_would_be_heard_by_others_or_reach_nobody_is_refused_by_its_key(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    with pytest.raises(BadConfiguration) as refusal:
+        load_configuration(written(tmp_path, text))
+    assert refusal.value.data["key"] == key
+
+
+def test_an_exchange_may_be_anywhere(tmp_path: Path) -> None:
+    text = '[[sites]]\nname = "core"\nexchange = "0.0.0.0:8410"\nexchange_url = "https://core.example:8410/"'
+    site = load_configuration(written(tmp_path, text)).site("core")
+    assert (site.exchange, site.exchange_url) == ("0.0.0.0:8410", "https://core.example:8410")
