@@ -218,6 +218,9 @@ SELECT count(*) FROM payments GROUP BY account_id
 SELECT count(*), account_id FROM payments GROUP BY ALL
 SELECT count(DISTINCT account_id) FROM payments
 SELECT count(account_id) FROM payments
+SELECT count(*) FROM (SELECT DISTINCT account_id FROM payments)
+SELECT count(*) FROM (SELECT account_id FROM payments GROUP BY account_id)
+SELECT district, count(*) FROM people, (SELECT DISTINCT account_id FROM payments) GROUP BY district
 SELECT min(account_id), max(account_id) FROM payments
 SELECT DISTINCT account_id FROM payments
 SELECT DISTINCT ON (account_id) payment_id FROM payments
@@ -379,6 +382,9 @@ SELECT district, count(*) FROM payments JOIN people USING (account_id) GROUP BY 
 SELECT payment_id, tier FROM (SELECT * FROM payments) p JOIN (SELECT * FROM people) q ON p.account_id = q.account_id
 WITH k AS (SELECT account_id FROM people WHERE tier = 'gold') SELECT payment_id FROM payments JOIN k USING (account_id)
 SELECT payment_id FROM payments WHERE account_id IS NOT NULL
+SELECT payment_id FROM payments WHERE account_id IN (SELECT DISTINCT account_id FROM people)
+SELECT payment_id FROM payments SEMI JOIN (SELECT account_id FROM people GROUP BY account_id) USING (account_id)
+SELECT payment_id FROM payments p WHERE payment_id > (SELECT avg(payment_id) FROM payments) AND NOT EXISTS (FROM people q WHERE q.account_id = p.account_id)
 
 -- harmless it compares with a boundary of the policy, as a conjunct
 SELECT payment_id FROM payments WHERE amount >= 1000

@@ -37,7 +37,7 @@ def conjunct(walk: Walk, condition: Json, flow: Flow, used: str) -> Mask:
             column = bare(value, flow)
             if column is not None and _origin(walk, column, "join_key"):
                 return 0
-    return walk_uses(walk, condition, flow, used)
+    return noted_uses(walk, condition, flow, used)
 
 
 def conjuncts(walk: Walk, conditions: list[Json], flow: Flow, used: str) -> Mask:
@@ -55,18 +55,20 @@ def comparison(walk: Walk, kind: str, left: tuple[Any, Flow], right: tuple[Any, 
         return 0
     if kind in _BOUNDS and (_is_bound(walk, sides[0], right[0]) or _is_bound(walk, sides[1], left[0])):
         return 0
-    return walk_uses(walk, left[0], left[1], used) | walk_uses(walk, right[0], right[1], used)
+    return noted_uses(walk, left[0], left[1], used) | noted_uses(walk, right[0], right[1], used)
 
 
-def walk_uses(walk: Walk, expression: Any, flow: Flow, used: str) -> Mask:
+def noted_uses(walk: Walk, expression: Any, flow: Flow, used: str) -> Mask:
     """All that the expression refers to, the governed part remembered as used there."""
     return walk.note(uses(expression, flow), used)
 
 
 def _are_keys(walk: Walk, left: Column | None, right: Column | None) -> bool:
-    """Whether both are bare join keys, of different datasets."""
+    """Whether both are bare join keys, of different datasets; or one key twice, which says that it is not NULL."""
     if left is None or right is None:
         return False
+    if left.base == right.base:
+        return _origin(walk, left, "join_key") is not None
     one, other = _origin(walk, left, "join_key"), _origin(walk, right, "join_key")
     return bool(one and other and (one.lake, one.dataset) != (other.lake, other.dataset))
 

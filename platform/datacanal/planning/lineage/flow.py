@@ -33,16 +33,25 @@ class Column:
 
 @dataclass(frozen=True)
 class Flow:
-    """An operator's output. `below` is everything that it was made of; `index` the table index of its bindings.
+    """An operator's output.
 
-    `opaque` says that its columns are not known: then `shape` is everything, and nothing may refer to a column.
+    `rows` decides which rows there are and in which order, `repeats` only how often each stands there (DISTINCT): it
+    does not matter to whoever asks whether there is such a row. `below` is everything that it was made of, `index` the
+    table index of its bindings. `opaque` says that its columns are not known: then `rows` is everything, and nothing
+    may refer to a column.
     """
 
     columns: tuple[Column, ...]
-    shape: Mask
+    rows: Mask
     below: Mask
     index: int | None = None
+    repeats: Mask = 0
     opaque: bool = False
+
+    @property
+    def shape(self) -> Mask:
+        """Whatever decides about rows."""
+        return self.rows | self.repeats
 
     def at(self, position: Any) -> Column:
         """The column at a position. Raises `NotUnderstood` where there is none."""
@@ -58,7 +67,11 @@ class Flow:
 
     def shaped(self, mask: Mask) -> Flow:
         """The same columns where the mask, too, decides about rows."""
-        return replace(self, shape=self.shape | mask)
+        return replace(self, rows=self.rows | mask)
+
+    def repeated(self, mask: Mask) -> Flow:
+        """The same columns where the mask, too, decides how often rows repeat."""
+        return replace(self, repeats=self.repeats | mask)
 
     def with_columns(self, columns: Iterable[Column], index: int | None = None) -> Flow:
         """Other columns over the same rows."""
@@ -72,7 +85,8 @@ def opaque(below: Mask) -> Flow:
 
 def beside(left: Flow, right: Flow) -> Flow:
     """The columns of both, left first; rows of either decide about rows."""
-    return Flow((*left.columns, *right.columns), left.shape | right.shape, left.below | right.below)
+    columns = (*left.columns, *right.columns)
+    return Flow(columns, left.rows | right.rows, left.below | right.below, repeats=left.repeats | right.repeats)
 
 
 def merged(columns: Iterable[Column]) -> Mask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from datacanal.planning.lineage.conditions import comparison, conjunct, walk_uses
+from datacanal.planning.lineage.conditions import comparison, conjunct, noted_uses
 from datacanal.planning.lineage.flow import BOOLEAN, Column, Flow, Json, NotUnderstood, beside
 from datacanal.planning.lineage.sources import Mask
 from datacanal.planning.lineage.walk import Walk
@@ -15,10 +15,16 @@ _BOTH = frozenset({"INNER", "LEFT", "RIGHT", "FULL", "SINGLE"})
 _LEFT = frozenset({"SEMI", "ANTI"})
 
 
-def unconditional(_walk: Walk, _node: Json, children: list[Flow]) -> Flow:
-    """A cross product or a positional join."""
+def cross_product(_walk: Walk, _node: Json, children: list[Flow]) -> Flow:
+    """Every row with every row."""
     left, right = children
     return beside(left, right)
+
+
+def positional_join(walk: Walk, _node: Json, children: list[Flow]) -> Flow:
+    """Rows by their numbers."""
+    left, right = children
+    return beside(walk.settled(left), walk.settled(right))
 
 
 def comparison_join(walk: Walk, node: Json, children: list[Flow]) -> Flow:
@@ -39,7 +45,7 @@ def comparison_join(walk: Walk, node: Json, children: list[Flow]) -> Flow:
 
 def asof_join(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """Which partner is the nearest is more than an equality: every condition counts."""
-    left, right = children
+    left, right = map(walk.settled, children)
     mask = 0
     for condition in node["conditions"]:
         mask |= _side(walk, condition.get("left"), left) | _side(walk, condition.get("right"), right)
@@ -58,18 +64,18 @@ def any_join(walk: Walk, node: Json, children: list[Flow]) -> Flow:
 
 
 def _side(walk: Walk, expression: Any, flow: Flow) -> Mask:
-    return walk_uses(walk, expression, flow, "in the condition of an ASOF join")
+    return noted_uses(walk, expression, flow, "in the condition of an ASOF join")
 
 
 def _output(node: Json, left: Flow, right: Flow, mask: Mask) -> Flow:
     """The rows of a join depend on both inputs' rows and on the condition, a mark's values too."""
     kept, other = left.mapped(node.get("left_projection_map")), right.mapped(node.get("right_projection_map"))
     both = beside(kept, other).shaped(mask)
-    match node["join_type"]:
-        case kind if kind in _BOTH:
-            return both
-        case kind if kind in _LEFT:
-            return both.with_columns(kept.columns)
-        case "MARK":
-            return both.with_columns([*kept.columns, Column(mask, BOOLEAN)])
+    if node["join_type"] in _BOTH:
+        return both
+    asked = replace(both, repeats=kept.repeats)  # whether there is a partner, not how many
+    if node["join_type"] in _LEFT:
+        return asked.with_columns(kept.columns)
+    if node["join_type"] == "MARK":
+        return asked.with_columns([*kept.columns, Column(mask, BOOLEAN)])
     raise NotUnderstood(f"a join of type {node['join_type']}")

@@ -7,12 +7,14 @@ and whatever raises here, makes the operator not understood, and then everything
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from datacanal.planning.lineage.conditions import conjuncts, walk_uses
-from datacanal.planning.lineage.expressions import evaluated
-from datacanal.planning.lineage.flow import BIGINT, Column, Flow, Json, NotUnderstood, merged
-from datacanal.planning.lineage.joins import any_join, asof_join, comparison_join, unconditional
+from datacanal.planning.lineage.conditions import conjuncts, noted_uses
+from datacanal.planning.lineage.expressions import bare, evaluated
+from datacanal.planning.lineage.flow import BIGINT, Column, Flow, Json, NotUnderstood, beside, merged
+from datacanal.planning.lineage.joins import any_join, asof_join, comparison_join, cross_product, positional_join
+from datacanal.planning.lineage.relation import of_another_row
 from datacanal.planning.lineage.scans import constants, cte_reference, dummy_scan, empty_result, expression_get, get
 from datacanal.planning.lineage.sources import Mask
 from datacanal.planning.lineage.walk import Walk
@@ -36,7 +38,9 @@ def selection(walk: Walk, node: Json, children: list[Flow]) -> Flow:
 
 def aggregate(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """Groups, then aggregates, then GROUPING(…) functions. Which groups there are depends on what is grouped by."""
-    [flow] = children
+    if _only_differs(node):
+        return _different(walk, node, children)
+    [flow] = map(walk.settled, children)
     groups, failing = _evaluated(walk, node.get("groups") or [], flow)
     values, mask = _evaluated(walk, node.get("expressions") or [], flow)
     shape = walk.note(merged(groups), "in GROUP BY") | mask | failing
@@ -44,9 +48,24 @@ def aggregate(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     return flow.shaped(shape).with_columns([*(group.derived() for group in groups), *values, *grouping])
 
 
+def _only_differs(node: Json) -> bool:
+    """Whether it is DISTINCT in another spelling: groups and nothing else."""
+    sets = node.get("grouping_sets") or []
+    grouped = node.get("groups") and sets in ([], [list(range(len(node["groups"])))])
+    return bool(grouped) and not node.get("expressions") and not node.get("grouping_functions")
+
+
+def _different(walk: Walk, node: Json, children: list[Flow]) -> Flow:
+    """A group is its column still, on a row of its own. As a set the rows are what they were."""
+    [flow] = children
+    groups, failing = _evaluated(walk, node["groups"], flow)
+    columns = [replace(group, base=of_another_row(group.base, node["group_index"])) for group in groups]
+    return flow.shaped(failing).repeated(merged(groups)).with_columns(columns)
+
+
 def window(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """The input's columns, then one for each window expression."""
-    [flow] = children
+    [flow] = map(walk.settled, children)
     columns, mask = _evaluated(walk, node["expressions"], flow)
     return flow.with_columns([*flow.columns, *columns]).shaped(mask)
 
@@ -62,35 +81,42 @@ def unnest(walk: Walk, node: Json, children: list[Flow]) -> Flow:
 def order(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """The order of rows shows what they are ordered by."""
     [flow] = children
-    mask = walk_uses(walk, node["orders"], flow, "in ORDER BY")
+    mask = noted_uses(walk, node["orders"], flow, "in ORDER BY")
     return flow.shaped(mask).mapped(node.get("projections"))
 
 
 def limit(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """Limit and offset may be expressions over the input."""
-    [flow] = children
-    return flow.shaped(walk_uses(walk, [node.get("limit_val"), node.get("offset_val")], flow, "in LIMIT or OFFSET"))
+    [flow] = map(walk.settled, children)
+    return flow.shaped(noted_uses(walk, [node.get("limit_val"), node.get("offset_val")], flow, "in LIMIT or OFFSET"))
 
 
 def distinct(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """Which rows are left depends on what must differ, and on the order in which the first is found."""
-    [flow] = children
-    mask = walk_uses(walk, [node.get("distinct_targets"), node.get("order_by")], flow, "in DISTINCT")
-    return flow.shaped(mask if node.get("distinct_targets") else mask | merged(flow.columns))
+    targets = node["distinct_targets"]
+    if node["distinct_type"] == "DISTINCT" and _names_every_column(targets, children[0]):
+        return children[0].repeated(merged(children[0].columns))
+    [flow] = map(walk.settled, children)
+    return flow.shaped(noted_uses(walk, [targets, node.get("order_by")], flow, "in DISTINCT"))
 
 
-def sample(_walk: Walk, _node: Json, children: list[Flow]) -> Flow:
+def _names_every_column(targets: list[Json], flow: Flow) -> bool:
+    named = {target.get("index") for target in targets if bare(target, flow) is not None}
+    return len(targets) == len(named) == len(flow.columns)
+
+
+def sample(walk: Walk, _node: Json, children: list[Flow]) -> Flow:
     """Chance decides, not values."""
     [flow] = children
-    return flow
+    return walk.settled(flow)
 
 
 def set_operation(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """Columns by position. All but UNION ALL compare whole rows."""
     columns = _united(children, node["column_count"])
-    rows = children[0]
-    for other in children[1:]:
-        rows = Flow((), rows.shape | other.shape, rows.below | other.below)
+    rows = Flow((), 0, 0)
+    for child in map(walk.settled, children):
+        rows = beside(rows, child)
     if not (node["type"] == "LOGICAL_UNION" and node.get("setop_all")):
         rows = rows.shaped(walk.note(merged(columns), "in a set operation"))
     return rows.with_columns(columns)
@@ -150,8 +176,8 @@ RULES: dict[str, tuple[Rule, str]] = {
         any_join,
         "join_type mark_index left_projection_map right_projection_map condition",
     ),
-    "LOGICAL_CROSS_PRODUCT": (unconditional, ""),
-    "LOGICAL_POSITIONAL_JOIN": (unconditional, ""),
+    "LOGICAL_CROSS_PRODUCT": (cross_product, ""),
+    "LOGICAL_POSITIONAL_JOIN": (positional_join, ""),
     "LOGICAL_UNION": (set_operation, "table_index column_count setop_all allow_out_of_order"),
     "LOGICAL_EXCEPT": (set_operation, "table_index column_count setop_all allow_out_of_order"),
     "LOGICAL_INTERSECT": (set_operation, "table_index column_count setop_all allow_out_of_order"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from datacanal.protocol.labels import Label
 from datacanal.protocol.plan import PlanColumn
@@ -27,6 +27,11 @@ class BaseColumn:
     dataset: str
     column: str
     row: tuple[int, ...]
+
+
+def of_another_row(base: BaseColumn | None, number: int) -> BaseColumn | None:
+    """The same column, read once more or grouped: no longer from one row with what it was beside."""
+    return base and replace(base, row=(*base.row, number))
 
 
 @dataclass(frozen=True)

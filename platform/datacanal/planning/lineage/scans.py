@@ -9,7 +9,7 @@ from datacanal.planning.binding import BASE_SCHEMA, BASE_TABLE
 from datacanal.planning.functions import is_allowed
 from datacanal.planning.lineage.expressions import evaluated
 from datacanal.planning.lineage.flow import Column, Flow, Json, NotUnderstood, merged
-from datacanal.planning.lineage.relation import BaseColumn
+from datacanal.planning.lineage.relation import BaseColumn, of_another_row
 from datacanal.planning.lineage.walk import SCAN, Walk
 
 _INTEGER: Json = {"id": "INTEGER"}
@@ -46,7 +46,7 @@ def _table(walk: Walk, node: Json) -> Flow:
 def _function(walk: Walk, node: Json, children: list[Flow]) -> Flow:
     """Rows out of arguments: constants, or the columns of an input, some of which come out behind it as they were."""
     given = node.get("projected_input") or []
-    source = children[0] if children else Flow((), 0, 0)
+    source = walk.settled(children[0]) if children else Flow((), 0, 0)
     kept = [source.at(position) for position in given]
     mask = merged(column for position, column in enumerate(source.columns) if position not in given)
     walk.note(mask, f"in {node['qname']['path'][-1]}(…)")
@@ -71,12 +71,8 @@ def cte_reference(walk: Walk, node: Json, _children: list[Flow]) -> Flow:
     flow = walk.ctes[node["cte_index"]]
     if [column.kind for column in flow.columns] != node["chunk_types"]:
         raise NotUnderstood("a common table expression of other types")
-    columns = tuple(replace(column, base=_again(column.base, node["table_index"])) for column in flow.columns)
+    columns = tuple(replace(column, base=of_another_row(column.base, node["table_index"])) for column in flow.columns)
     return flow.with_columns(columns, node["table_index"])
-
-
-def _again(base: BaseColumn | None, reference: int) -> BaseColumn | None:
-    return base and replace(base, row=(*base.row, reference))
 
 
 def expression_get(walk: Walk, node: Json, children: list[Flow]) -> Flow:

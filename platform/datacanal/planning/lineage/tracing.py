@@ -27,7 +27,7 @@ def trace(bound: dict[str, Any] | None, tables: Mapping[str, TracedTable], width
     walk = Walk(tables)
     flow = _flow(walk, bound)
     if flow.opaque or len(flow.columns) != width:
-        everything = walk.sources.everything() if not flow.opaque else flow.shape
+        everything = walk.sources.everything() if not flow.opaque else flow.rows
         walk.note(everything, "below a construct that cannot be followed")
         flow = Flow(tuple(Column(everything, {}) for _ in range(width)), everything, everything)
     return _relation(walk, flow)
@@ -73,7 +73,7 @@ def _materialized(walk: Walk, node: Json) -> Flow:
     made = walk.ctes[node["table_index"]] = _operator(walk, expression)
     flow = _operator(walk, rest)
     flow = replace(flow, below=flow.below | made.below)
-    return opaque(flow.below) if flow.opaque else flow.shaped(made.shape & walk.sources.governed)
+    return opaque(flow.below) if flow.opaque else flow.shaped(made.rows & walk.sources.governed)
 
 
 def _recursive(walk: Walk, node: Json) -> Flow:
@@ -94,14 +94,14 @@ def _seeded(walk: Walk, node: Json, start: Flow) -> Flow:
     if start.opaque or not len(start.columns) == len(kinds) == node["column_count"]:
         raise NotUnderstood("a recursion of another width")
     columns = [Column(column.mask, kind) for column, kind in zip(start.columns, kinds, strict=True)]
-    return _compared(walk, node, start.with_columns(columns, node["table_index"]))
+    return _compared(walk, node, walk.settled(start).with_columns(columns, node["table_index"]))
 
 
 def _grown(walk: Walk, node: Json, flow: Flow, more: Flow) -> Flow:
     if more.opaque:
         raise NotUnderstood("a recursion that is not understood")
     columns = [Column(old.mask | new.mask, old.kind) for old, new in zip(flow.columns, more.columns, strict=True)]
-    rows = replace(flow, shape=flow.shape | more.shape, below=flow.below | more.below)
+    rows = Flow((), flow.rows | walk.counted(more), flow.below | more.below)
     return _compared(walk, node, rows.with_columns(columns, node["table_index"]))
 
 
@@ -122,4 +122,4 @@ def _relation(walk: Walk, flow: Flow) -> Relation:
     for column in flow.columns:
         label = walk.sources.label(column.mask)
         columns.append(Traced(label if column.base else label.derived(), column.base))
-    return Relation(tuple(columns), walk.sources.label(flow.shape).derived(), walk.reasons)
+    return Relation(tuple(columns), walk.sources.label(walk.counted(flow)).derived(), walk.reasons)

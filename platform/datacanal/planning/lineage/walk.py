@@ -48,6 +48,14 @@ class Walk:
             self.reasons.setdefault(f"{origin.lake}.{origin.dataset}.{origin.column}", used)
         return mask
 
+    def settled(self, flow: Flow) -> Flow:
+        """The flow for an operator to which it matters how often rows repeat."""
+        return flow if not flow.repeats else Flow(flow.columns, self.counted(flow), flow.below, flow.index)
+
+    def counted(self, flow: Flow) -> Mask:
+        """All that decides about its rows, repetitions remembered as used."""
+        return flow.rows | self.note(flow.repeats, "in DISTINCT or GROUP BY")
+
     def below(self, node: Any) -> Mask:
         """Everything that a part of the plan reads, found without understanding it."""
         mask = 0

@@ -40,6 +40,9 @@ def test_keys_may_be_set_equal_in_where(world: World) -> None:
         "account_id IN (SELECT account_id FROM crm.people)",
         "account_id NOT IN (SELECT account_id FROM crm.people)",
         "account_id IS NOT NULL",
+        "account_id = account_id",
+        "payment_id > (SELECT avg(payment_id) FROM bank.payments) "
+        "AND EXISTS (FROM crm.people q WHERE q.account_id = p.account_id)",
     ],
 )
 def test_a_subquery_may_set_keys_equal(world: World, condition: str) -> None:
@@ -79,6 +82,10 @@ def test_keys_through_subqueries_and_common_table_expressions_are_still_the_keys
 )
 def test_any_other_condition_over_a_key_counts(world: World, condition: str) -> None:
     assert governed(world, KEYS.format("JOIN", condition)) & {"payments.account_id", "people.account_id"}
+
+
+def test_another_column_set_equal_to_itself_is_no_exception(world: World) -> None:
+    assert governed(world, "SELECT payment_id FROM bank.payments WHERE memo = memo") == {"payments.memo"}
 
 
 def test_keys_of_one_dataset_are_no_exception(world: World) -> None:

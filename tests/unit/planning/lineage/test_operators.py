@@ -63,6 +63,38 @@ STATEMENTS = [
     ("SELECT b, c, count(*), grouping(b) FROM @t GROUP BY ROLLUP (b, c)", ["t.b", "t.c", "", ""], "t.b t.c"),
     ("SELECT count(*) FROM @t GROUP BY c HAVING min(b) > 1", [""], "t.b t.c"),
     ("SELECT DISTINCT b FROM @t", ["t.b"], "t.b"),
+    ("SELECT b FROM @t GROUP BY b", ["t.b"], "t.b"),
+    ("SELECT b FROM (SELECT DISTINCT a, b FROM @t)", ["t.b"], "t.a t.b"),
+    ("SELECT count(*) FROM (SELECT DISTINCT b FROM @t)", [""], "t.b"),
+    ("SELECT count(*) FROM (SELECT b FROM @t GROUP BY b)", [""], "t.b"),
+    ("SELECT count(*) FROM (SELECT a + b FROM @t GROUP BY a + b)", [""], "t.a t.b"),
+    ("SELECT d FROM @u, (SELECT DISTINCT b FROM @t)", ["u.d"], "t.b"),
+    ("SELECT d FROM @u, (SELECT DISTINCT b FROM @t LIMIT 3)", ["u.d"], "t.b"),
+    ("SELECT d FROM @u LEFT JOIN (SELECT DISTINCT b FROM @t) ON true", ["u.d"], "t.b"),
+    ("SELECT d FROM @u POSITIONAL JOIN (SELECT DISTINCT b FROM @t)", ["u.d"], "t.b"),
+    ("SELECT d FROM @u UNION ALL SELECT 1 FROM (SELECT DISTINCT b FROM @t)", ["u.d"], "t.b"),
+    ("SELECT row_number() OVER () FROM (SELECT DISTINCT b FROM @t)", [""], "t.b"),
+    ("SELECT i FROM (SELECT DISTINCT b FROM @t), range(3) AS r(i)", [""], "t.b"),
+    ("SELECT 1 FROM (SELECT DISTINCT b FROM @t) USING SAMPLE 3", [""], "t.b"),
+    (
+        "WITH RECURSIVE r(n) AS (SELECT 1 FROM (SELECT DISTINCT b FROM @t) UNION ALL SELECT n + 1 FROM r WHERE n < 3) "
+        "SELECT n FROM r",
+        [""],
+        "t.b",
+    ),
+    (
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r, (SELECT DISTINCT b FROM @t) WHERE n < 3) "
+        "SELECT n FROM r",
+        [""],
+        "t.b",
+    ),
+    ("SELECT d FROM @u ASOF JOIN (SELECT DISTINCT a, b FROM @t) AS t ON u.a >= t.a", ["u.d"], "t.a t.b u.a"),
+    # whoever asks whether there is a partner does not see how many there are
+    ("SELECT d FROM @u SEMI JOIN (SELECT DISTINCT a, b FROM @t) USING (a)", ["u.d"], "t.a u.a"),
+    ("SELECT d FROM @u ANTI JOIN (SELECT a, b FROM @t GROUP BY a, b) USING (a)", ["u.d"], "t.a u.a"),
+    ("SELECT d FROM @u WHERE a IN (SELECT a FROM (SELECT DISTINCT a, b FROM @t))", ["u.d"], "t.a u.a"),
+    ("SELECT d FROM @u WHERE a IN (SELECT a FROM (SELECT DISTINCT a, b FROM @t) LIMIT 3)", ["u.d"], "t.a t.b u.a"),
+    ("SELECT d FROM (SELECT DISTINCT a, d FROM @u) SEMI JOIN @t USING (a)", ["u.d"], "t.a u.a u.d"),
     ("SELECT DISTINCT ON (b) a FROM @t ORDER BY b, c", ["t.a"], "t.b t.c"),
     # windows
     ("SELECT a, row_number() OVER (PARTITION BY b ORDER BY c) FROM @t", ["t.a", "t.b t.c"], "t.b t.c"),

@@ -45,6 +45,10 @@ CHOSEN = [
     "WITH m AS MATERIALIZED (SELECT payment_id, memo::INTEGER AS n FROM payments) SELECT payment_id FROM m",
     "SELECT payment_id FROM (SELECT payment_id, memo::INTEGER FROM payments)",
     "SELECT DISTINCT ON (channel) payment_id FROM payments ORDER BY channel, payment_id",
+    "SELECT name FROM people SEMI JOIN (SELECT DISTINCT account_id, memo FROM payments) USING (account_id)",
+    "SELECT name FROM people ANTI JOIN (SELECT account_id, memo FROM payments GROUP BY ALL) USING (account_id)",
+    "SELECT name, account_id IN (SELECT p.account_id FROM payments p SEMI JOIN (SELECT DISTINCT n, note FROM readings) "
+    "r ON p.flags = r.n) FROM people",
     "SELECT q.name, p.memo FROM payments p FULL JOIN people q ON p.account_id = q.account_id AND p.flags > q.person_id",
 ]
 
