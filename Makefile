@@ -36,7 +36,7 @@ mutants: $(VENV)/.dev ## how many small changes of the same modules their unit t
 	@$(BIN)/python -m tests.mutation $(or $(N),150) $(SEED)
 
 bench: $(VENV)/.dev .venv-tpch/.made ## the measured promises, beside something real in the same run
-	@for program in planning latency record tpch; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
+	@for program in planning latency record tpch gate; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
 
 soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, a 5 GB result
 	@$(BIN)/pytest -m soak tests/soak $(ARGS)

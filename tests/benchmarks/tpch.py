@@ -17,11 +17,11 @@ from pathlib import Path
 import duckdb
 from tests.benchmarks.pulling import Puller
 from tests.benchmarks.report import headline, row, timed
+from tests.e2e.planned import catalogue_of
 from tests.e2e.service import Service, Settings
 from tests.plugins.tpch import ABSENT, LAKES, tpch_is_here, tpch_lakes, tpch_queries
 
 from datacanal.client import Client
-from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 
 RUNS = 3
 WIDTHS = (4, 9, 9, 6, 5, 12, 9, 9, 9)
@@ -55,7 +55,7 @@ def main() -> int:
     lakes = tpch_lakes(scale)
     row(TITLES, WIDTHS)
     with _service(lakes) as client:
-        puller = Puller(lakes, _catalogue(client))
+        puller = Puller(lakes, catalogue_of(client))
         plain = _one_duckdb(lakes)
         found = [_measured(client, plain, puller, number, sql) for number, sql in sorted(tpch_queries().items())]
     total = Measured(*(sum(column) for column in zip(*(vars(each).values() for each in found), strict=True)))
@@ -109,22 +109,6 @@ def _service(lakes: Mapping[str, Path]) -> Iterator[Client]:
         service.client() as client,
     ):
         yield client
-
-
-def _catalogue(client: Client) -> Catalogue:
-    datasets = [
-        CataloguedDataset(
-            lake=each.lake,
-            name=each.name,
-            site=each.site,
-            snapshot=each.snapshot or "",
-            rows=each.rows,
-            bytes=each.bytes,
-            columns=tuple(each.columns),
-        )
-        for each in client.datasets()
-    ]
-    return Catalogue(tuple(datasets), frozenset({"core", "people"}))
 
 
 def _one_duckdb(lakes: Mapping[str, Path]) -> duckdb.DuckDBPyConnection:

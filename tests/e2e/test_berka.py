@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.outcomes import ServiceBench, sort_columns
+from tests.e2e.planned import WITHOUT, PlannedBench, catalogue_of
 from tests.e2e.service import datacanal
 from tests.plugins.estate import Estate
 
@@ -151,6 +152,14 @@ def bench(bank: Estate) -> Iterator[ServiceBench]:
         yield ServiceBench(client, bank.lakes)
 
 
+@pytest.fixture(scope="module")
+def planned(bank: Estate) -> Iterator[PlannedBench]:
+    with bank.client() as client:
+        planned = PlannedBench(catalogue_of(client), bank.lakes)
+    yield planned
+    planned.close()
+
+
 @pytest.mark.berka
 def test_the_files_are_imported_whole(bank: Estate) -> None:
     with bank.client() as client:
@@ -163,6 +172,16 @@ def test_the_files_are_imported_whole(bank: Estate) -> None:
 def test_a_question_over_both_lakes_gives_what_one_duckdb_gives(bench: ServiceBench, question: str) -> None:
     sql = QUESTIONS[question]
     assert bench.complaint(sql, PARAMS.get(question, {}), sort_columns(sql)) is None
+
+
+@pytest.mark.berka
+@pytest.mark.parametrize("rule", WITHOUT)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_has_the_same_answer_without_a_rule_of_the_planner(
+    planned: PlannedBench, question: str, rule: str
+) -> None:
+    sql = QUESTIONS[question]
+    assert planned.complaint(sql, PARAMS.get(question, {}), sort_columns(sql), WITHOUT[rule]) is None
 
 
 @pytest.mark.berka
