@@ -188,14 +188,16 @@ class AggregateBlock:
         name = str(node["function_name"]).lower()
         arguments = arguments_of(node)
         if node.get("filter"):
-            rule = "it may not be aggregated with FILTER."
-            raise Obstacle(rule, "Group by what the filter asks for, or filter in WHERE.", node)
+            rule = "a SELECT that aggregates such columns may not use FILTER."
+            raise Obstacle(rule, "Group by what the filter asks for, or filter in WHERE.")
         if (node.get("order_bys") or {}).get("orders"):
-            raise Obstacle("it may not be aggregated in an order.", "Leave ORDER BY out of the function.", node)
+            rule = "a SELECT that aggregates such columns may not aggregate in an order."
+            raise Obstacle(rule, "Leave ORDER BY out of the function.")
         if name not in _FUNCTIONS or len(arguments) > 1 or (name not in ("count", "count_star") and not arguments):
-            raise Obstacle(f"a SELECT that aggregates such columns may not use {name}(…).", _BARE, None)
+            raise Obstacle(f"a SELECT that aggregates such columns may not use {name}(…).", _BARE)
         if node.get("distinct") and name not in ("count", "min", "max"):
-            raise Obstacle("it may not be aggregated with DISTINCT.", "Leave DISTINCT out.", node)
+            rule = f"a SELECT that aggregates such columns may not use {name}(DISTINCT …)."
+            raise Obstacle(rule, "Leave DISTINCT out.")
         if not arguments:
             return Call("count_star", None)
         is_distinct = node.get("distinct") and name == "count"

@@ -24,7 +24,7 @@ from datacanal.planning.rules import Rules
 from datacanal.planning.separation import Separator
 from datacanal.planning.text import MAX_DEPTH
 from datacanal.planning.titles import keep_titles, retitle
-from datacanal.protocol.plan import Plan, Step, StepInput
+from datacanal.protocol.plan import Meeting, Plan, Step, StepInput
 
 _RESULT_STEP = "query"
 _ALL_RULES = Rules()
@@ -85,9 +85,18 @@ def _planned(statement: Piece, catalogue: Catalogue, binder: Binder, rules: Rule
         transfers=assembly.transfers,
         result_step=query.id,
         columns=query.columns,
-        meeting=layout.meeting.model_copy(update={"bytes": assembly.moved_bytes}),
+        meeting=_meeting(layout, separator, assembly),
         policy=[*separator.decisions, *decisions(assembly.steps, query)],
     )
+
+
+def _meeting(layout: Layout, separator: Separator, assembly: Assembly) -> Meeting:
+    """The statement's meeting; where only its aggregates had a choice of sites, theirs."""
+    own = layout.meeting
+    others = [each for each in separator.meetings if each.alternatives and each.site == own.site]
+    if others and not own.alternatives:
+        own = others[0]
+    return own.model_copy(update={"bytes": assembly.moved_bytes})
 
 
 def _allowed(statement: Piece, separator: Separator) -> Piece:

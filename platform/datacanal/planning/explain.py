@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from datacanal.protocol.plan import DatasetInput, Plan, Step, Transfer
+from datacanal.protocol.plan import DatasetInput, Plan, Protection, Step, Transfer
 from datacanal.protocol.public import JobStats, StepStats, TransferStats
 
+_WORDS = {
+    "scan": "scan",
+    "subtree": "a part of the statement, whole",
+    "aggregate": "protected groups, of which the gate withholds what is too small",
+    "query": "the statement itself",
+}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -32,7 +38,7 @@ def _lines(plan: Plan, stats: JobStats | None) -> Iterator[str]:
     yield ""
     yield "Steps"
     for number, step in enumerate(plan.steps, 1):
-        yield from _step(number, step, took.get(step.id))
+        yield from _step(number, step, plan, took.get(step.id))
         for transfer in (t for t in plan.transfers if t.from_step == step.id):
             yield from _transfer(transfer, _taken(transfer, moved))
     yield ""
@@ -49,18 +55,30 @@ def _meeting(plan: Plan) -> Iterator[str]:
         yield f"  not at {other.choice}: {about}{other.reason}"
 
 
-def _step(number: int, step: Step, took: StepStats | None) -> Iterator[str]:
-    what = "scan" if step.kind == "scan" else "the statement itself"
+def _step(number: int, step: Step, plan: Plan, took: StepStats | None) -> Iterator[str]:
     elapsed = f" (took {took.elapsed_ms} ms)" if took else ""
-    yield f"  {number}. {step.id} at {step.site}: {what}{elapsed}"
+    yield f"  {number}. {step.id} at {step.site}: {_WORDS[step.kind]}{elapsed}"
     read = [f"{each.lake}.{each.dataset}" for each in step.inputs if isinstance(each, DatasetInput)]
     if read:
-        yield f"     reads {', '.join(dict.fromkeys(read))}, about {size(step.estimate.scanned_bytes)}"
-    arriving = [each.from_step for each in step.inputs if not isinstance(each, DatasetInput)]
-    if arriving:
-        yield f"     takes what {', '.join(dict.fromkeys(arriving))} sent"
+        yield f"     reads {_listed(read)}, about {size(step.estimate.scanned_bytes)}"
+    taken = [each.from_step for each in step.inputs if not isinstance(each, DatasetInput)]
+    sent = [sender for sender in taken if plan.step(sender).site != step.site]
+    if sent:
+        yield f"     takes what {_listed(sent)} sent"
+    if at_hand := [sender for sender in taken if sender not in sent]:
+        yield f"     uses what {_listed(at_hand)} gave"
+    if step.protection is not None:
+        yield f"     counts {_listed(_entities(step.protection))} in each group"
     rows = f"{step.estimate.rows:,} row{'' if step.estimate.rows == 1 else 's'}"
-    yield f"     gives {'about' if step.kind == 'scan' else 'perhaps'} {rows}"
+    yield f"     gives {'perhaps' if step.kind == 'query' else 'about'} {rows}"
+
+
+def _entities(protection: Protection) -> list[str]:
+    return [f"the individuals of {each.lake}.{each.dataset}" for each in protection.entities]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def _transfer(transfer: Transfer, actual: TransferStats | None) -> Iterator[str]:

@@ -16,26 +16,30 @@ from datacanal.domain.errors import PolicyRefused, StatementError
 from datacanal.planning.aggregate_blocks import AggregateBlock, Obstacle
 from datacanal.planning.assembly import Assembly
 from datacanal.planning.binding import NamedType
-from datacanal.planning.blocks import Block, blocks, definitions_for, prune, with_definitions
+from datacanal.planning.blocks import Block, blocks, definitions_for, names_of, prune, with_definitions
 from datacanal.planning.cardinality import group_estimate
 from datacanal.planning.catalogue import CataloguedDataset
-from datacanal.planning.expressions import aggregate_calls, is_column, is_repeatable, named_column, parts
+from datacanal.planning.expressions import aggregate_calls, is_column, is_repeatable
 from datacanal.planning.from_clause import FromColumn, UnnamedItem, from_columns, item_names, star_trees
 from datacanal.planning.grouping import numbered_groups
 from datacanal.planning.labelling import catalogued_tables, input_tables, labelled, traced
 from datacanal.planning.layout import Layout, Surveyor
 from datacanal.planning.lineage import Relation, protected_labels
+from datacanal.planning.measures import (
+    GOVERNED,
+    check_numbers,
+    governed_measures,
+    governed_names,
+    known_columns,
+    protection_of,
+)
 from datacanal.planning.pieces import Node, Piece, Workbench, column_node, output_dataset, rebuilt, root_of, tree_of
 from datacanal.planning.tree_walk import objects
 from datacanal.protocol.catalogue import ColumnStatistics
 from datacanal.protocol.labels import Label, Origin
-from datacanal.protocol.plan import Entity, Measure, PlanColumn, Protection, Step
+from datacanal.protocol.plan import Meeting, PlanColumn, Protection, Step
 
-_GOVERNED = "aggregate"
-_OF_GOVERNED = frozenset({"count", "sum", "avg"})
-_NUMBER = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\s?\d+\)")
 _GROUP = re.compile(r"as the column 'g\d+'")
-_BARE = "Aggregate the bare column: count, sum or avg of it, and compute with the result, as in sum(a) / count(*)."
 _PLAIN = "Write it as one SELECT of count, sum or avg, FROM, WHERE and GROUP BY, that uses nothing from around it."
 
 
@@ -43,13 +47,14 @@ _PLAIN = "Write it as one SELECT of count, sum or avg, FROM, WHERE and GROUP BY,
 class Separator:
     """Cuts the protected aggregates out of one statement; their steps go to the assembly.
 
-    `decisions` say in words what was cut out, `obstacles` what could not be.
+    `decisions` say in words what was cut out, `meetings` where it is made, `obstacles` what could not be cut out.
     """
 
     bench: Workbench
     surveyor: Surveyor
     assembly: Assembly
     decisions: list[str] = field(default_factory=list)
+    meetings: list[Meeting] = field(default_factory=list)
     obstacles: list[Obstacle | PolicyRefused] = field(default_factory=list)
 
     def separate(self, statement: Piece) -> Piece:
@@ -81,11 +86,12 @@ class Separator:
         if not node.get("group_expressions") and next(aggregate_calls(outside), None) is None:
             return False
         read = self.bench.used(tree_of(with_definitions(node, definitions_for(node, block.around) or [])))
-        return any(column.label.policy_class == _GOVERNED for each in read for column in each.dataset.columns)
+        return any(column.label.policy_class == GOVERNED for each in read for column in each.dataset.columns)
 
     def _attempt(self, block: Block, statement: Piece) -> Piece:
         """The statement without the block's aggregates, or as it was."""
         before, steps, transfers = dict(block.node), len(self.assembly.steps), len(self.assembly.transfers)
+        meetings = len(self.meetings)
         try:
             return self._cut_out(block, statement)
         except (Obstacle, PolicyRefused) as obstacle:
@@ -94,24 +100,25 @@ class Separator:
             self.obstacles.append(Obstacle("its aggregates cannot be told from the rest of the statement.", _PLAIN))
         block.node.clear()
         block.node.update(before)
-        del self.assembly.steps[steps:], self.assembly.transfers[transfers:]
+        del self.assembly.steps[steps:], self.assembly.transfers[transfers:], self.meetings[meetings:]
         return statement
 
     def _cut_out(self, block: Block, statement: Piece) -> Piece:
         alone, own = _standing_alone(block), block.node.get("cte_map") or {"map": []}
         titles, columns = self._surveyed(alone)
         try:
-            taken = AggregateBlock(alone, _known(columns))
-            origins, entities = _governed(taken, columns)
+            taken = AggregateBlock(alone, known_columns(columns))
+            origins, entities = governed_measures(taken, columns)
         except Obstacle as obstacle:
-            obstacle.names = _governed_names(obstacle, columns)
+            obstacle.names = governed_names(obstacle, columns)
             raise
         if not origins:
             return statement
         dataset = self._made(taken, entities)
-        rest = taken.rest(self.bench.occurrence(dataset), titles)
+        rest = {**taken.rest(self.bench.occurrence(dataset), titles), "cte_map": own}
+        _check_shared(rest)
         block.node.clear()
-        block.node.update({**rest, "cte_map": own})
+        block.node.update(rest)
         found = self.bench.piece(statement.id, statement.kind, statement.tree)
         if found.binding.columns != statement.binding.columns:
             raise Obstacle("its aggregates cannot be told from the rest of the statement.", _PLAIN)
@@ -131,13 +138,14 @@ class Separator:
 
     def _made(self, taken: AggregateBlock, entities: Sequence[FromColumn]) -> CataloguedDataset:
         """The step that makes the groups, and what it gives."""
-        protection = _protection(taken, entities)
+        protection = protection_of(taken, entities)
         piece, gives = self._relation(taken, entities, protection)
         try:
             _protected(piece, traced(piece.binding, catalogued_tables(piece.occurrences)), protection)
         except PolicyRefused as refused:
             raise _in_own_words(refused) from None
         layout = self.surveyor.lay_out(piece)
+        self.meetings.append(layout.meeting)
         inputs = self.assembly.deliver(layout)
         relation = traced(layout.piece.binding, input_tables(inputs))
         labels = _protected(layout.piece, relation, protection)
@@ -172,7 +180,7 @@ class Separator:
         grouped = numbered_groups(protection, f"({text.sql}) AS relation")
         binding, groups = self.bench.ask([text, dataclasses.replace(text, sql=grouped)])
         piece = self.bench.bound(self.bench.new_id("groups"), "aggregate", text, binding, protection)
-        _check_numbers(protection, binding.columns)
+        check_numbers(protection, binding.columns)
         return piece, groups.columns[1:]
 
 
@@ -182,8 +190,7 @@ def _standing_alone(block: Block) -> Node:
     if definitions is None:
         raise Obstacle("two WITH entries that its SELECT needs have one name.", "Give them different names.")
     if not all(is_repeatable(value["query_node"]) for _, value in definitions):
-        rule = "what is aggregated gives the same rows each time; a WITH entry with LIMIT, windows or samples may not."
-        raise Obstacle(rule, "Write the WITH entry as a subquery in FROM.")
+        raise _unsteady()
     numbers = itertools.count()
     source = rebuilt(block.node["from_table"], lambda node: _named(node, numbers))
     if any(node.get("sample") for node in objects(source)):
@@ -191,75 +198,24 @@ def _standing_alone(block: Block) -> Node:
     return with_definitions({**block.node, "from_table": source}, definitions)
 
 
+def _check_shared(rest: Node) -> None:
+    """What the rest of the block still reads of its own WITH was worked out for the relation, too."""
+    own = {str(entry["key"]).lower(): entry["value"]["query_node"] for entry in rest["cte_map"].get("map") or []}
+    is_shared = names_of({**rest, "cte_map": {"map": []}}).borrowed & own.keys()
+    if is_shared and not all(map(is_repeatable, own.values())):
+        raise _unsteady()
+
+
+def _unsteady() -> Obstacle:
+    rule = "what is aggregated gives the same rows each time; a WITH entry with LIMIT, windows or samples may not."
+    return Obstacle(rule, "Write the WITH entry as a subquery in FROM.")
+
+
 def _named(node: Node, numbers: Iterator[int]) -> Node | None:
     """Subqueries in FROM that have no name get one that nobody uses."""
     if node.get("class") == "SUBQUERY" or node.get("type") != "SUBQUERY" or node.get("alias"):
         return node if node.get("type") == "SUBQUERY" else None
     return {**node, "alias": f"unnamed part {next(numbers)}"}
-
-
-def _known(columns: Sequence[FromColumn]) -> dict[str, frozenset[str]]:
-    items: dict[str, set[str]] = {}
-    for column in columns:
-        items.setdefault(column.item.lower(), set()).add(column.name.lower())
-    return {item: frozenset(names) for item, names in items.items()}
-
-
-def _governed(taken: AggregateBlock, columns: Sequence[FromColumn]) -> tuple[list[Origin], list[FromColumn]]:
-    """The governed columns that are aggregated, and the columns of their individuals, each once."""
-    named = {(column.item.lower(), column.name.lower()): column for column in columns}
-    known = _known(columns)
-    origins: dict[str, Origin] = {}
-    entities: dict[tuple[object, ...], FromColumn] = {}
-    for call in taken.calls:
-        used = [named[found] for part in parts(call.column) if (found := named_column(part, known))]
-        for column in used:
-            if column.label.policy_class != _GOVERNED:
-                continue
-            if not is_column(call.column or {}) or column.base is None or column.origin is None:
-                raise Obstacle("it may only be aggregated as the bare column.", _BARE, call.column)
-            if call.function not in _OF_GOVERNED:
-                rule = f"it may only be seen as count, sum or avg, not as {call.function.replace('_', ' ')}."
-                raise Obstacle(rule, _BARE, call.column)
-            origins.setdefault(column.origin.column, column.origin)
-            entities.setdefault((column.base.occurrence, column.base.row), _entity(column, columns))
-    return list(origins.values()), list(entities.values())
-
-
-def _governed_names(obstacle: Obstacle, columns: Sequence[FromColumn]) -> frozenset[str]:
-    """The governed columns that it is about, in full: what the statement calls them may be an alias."""
-    about = [column for column in columns if obstacle.names is None or column.name.lower() in obstacle.names]
-    origins = [origin for column in about for origin in column.label.origins]
-    return frozenset(f"{origin.lake}.{origin.dataset}.{origin.column}" for origin in origins)
-
-
-def _entity(measure: FromColumn, columns: Sequence[FromColumn]) -> FromColumn:
-    """The column with the individuals of the measure's rows."""
-    origin, own = measure.origin, measure.base
-    if origin is None or own is None:
-        raise AssertionError("only governed bare columns have individuals")
-    for column in columns:
-        base = column.base
-        is_beside = column.item == measure.item and base is not None and base.column == origin.entity
-        if is_beside and base is not None and (base.occurrence, base.row) == (own.occurrence, own.row):
-            return column
-    raise Obstacle(
-        f"its groups cannot be counted: {origin.entity} of {origin.lake}.{origin.dataset} is not read beside it.",
-        f"Select {origin.entity} in the same subquery as {origin.column}, as a bare column.",
-        column_node(measure.name),
-    )
-
-
-def _protection(taken: AggregateBlock, entities: Sequence[FromColumn]) -> Protection:
-    return Protection(
-        groups=[f"g{number}" for number in range(len(taken.groups))],
-        measures=[Measure(function=call.function, column=taken.measure_column(call)) for call in taken.calls],
-        entities=[
-            Entity(column=f"e{number}", lake=each.base.lake, dataset=each.base.dataset)
-            for number, each in enumerate(entities)
-            if each.base is not None
-        ],
-    )
 
 
 def _protected(piece: Piece, relation: Relation, protection: Protection) -> list[Label]:
@@ -270,14 +226,6 @@ def _in_own_words(refused: PolicyRefused) -> PolicyRefused:
     """Without the names of the relation's columns, which nobody wrote."""
     rule = _GROUP.sub("in GROUP BY", str(refused.data["rule"]))
     return PolicyRefused(**{**refused.data, "rule": rule})
-
-
-def _check_numbers(protection: Protection, columns: Sequence[NamedType]) -> None:
-    """Shares of a sum are counted for numbers only."""
-    kinds = {column.name: column.type for column in columns}
-    for measure in protection.measures:
-        if measure.function in ("sum", "avg") and not _NUMBER.fullmatch(kinds[str(measure.column)]):
-            raise Obstacle("only numbers are added up beside such columns.", "Leave that sum or avg out.")
 
 
 def _rows(layout: Layout) -> dict[str, int]:

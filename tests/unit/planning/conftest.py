@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.duckdb_binder import DuckDBBinder
 from datacanal.planning.instant import instant_statements
+from datacanal.planning.rules import Rules
 from datacanal.protocol.catalogue import ColumnStatistics, DatasetColumn
+from datacanal.protocol.labels import Label, Origin, Owner
 from datacanal.protocol.plan import Plan
 from datacanal.testing.interpreter import Interpreter
 
@@ -64,8 +67,8 @@ class Bench:
     interpreter: Interpreter
     oracle: duckdb.DuckDBPyConnection
 
-    def plan(self, sql: str, params: Mapping[str, Any] | None = None) -> Plan:
-        return compile_statement(sql, params or {}, self.catalogue, self.binder, NOW)
+    def plan(self, sql: str, params: Mapping[str, Any] | None = None, rules: Rules | None = None) -> Plan:
+        return compile_statement(sql, params or {}, self.catalogue, self.binder, NOW, rules or Rules())
 
     def answer(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         return self.interpreter.run(self.plan(sql, params))
@@ -81,6 +84,42 @@ def dataset(database: duckdb.DuckDBPyConnection, lake: str, name: str) -> Catalo
     statistics = ColumnStatistics(compressed_bytes=rows * 5 + 20, null_count=0, distinct_count=max(rows // 2, 1))
     columns = tuple(DatasetColumn(name=row[0], type=row[1], statistics=statistics) for row in described)
     return CataloguedDataset(lake, name, SITES[lake], f"snp_{name}", rows, rows * 50, columns)
+
+
+_CLASSES = {
+    ("transactions", "payments", "account_id"): "join_key",
+    ("transactions", "payments", "amount"): "aggregate",
+    ("transactions", "payments", "score"): "aggregate",
+    ("users", "people", "account_id"): "join_key",
+    ("users", "people", "name"): "secret",
+    ("users", "people", "income"): "aggregate",
+    ("users", "people", "born"): "masked",
+}
+
+
+def label_of(lake: str, name: str, column: str) -> Label:
+    """What the policies of the governed bench say of a column."""
+    cls: Any = _CLASSES.get((lake, name, column), "public")
+    origins = []
+    if cls in ("join_key", "secret"):
+        origins = [Origin(lake=lake, dataset=name, column=column, policy_class=cls)]
+    if cls == "aggregate":
+        limits: dict[str, Any] = {"entity": "account_id", "min_group": 3, "max_share": 0.8, "buckets": ["10", "20"]}
+        origins = [Origin(lake=lake, dataset=name, column=column, policy_class=cls, **limits)]
+    return Label(policy_class=cls, owners=[Owner(lake=lake, dataset=name, policy="d" * 64)], origins=origins)
+
+
+def governed_dataset(known: CataloguedDataset) -> CataloguedDataset:
+    """The same behind its policy."""
+    columns = [c.model_copy(update={"label": label_of(known.lake, known.name, c.name)}) for c in known.columns]
+    return dataclasses.replace(known, columns=tuple(columns))
+
+
+@pytest.fixture(scope="package")
+def governed(bench: Bench) -> Bench:
+    """The same lakes under policies: keys, aggregates with boundaries 10 and 20, a secret, a masked column."""
+    datasets = tuple(map(governed_dataset, bench.catalogue.datasets))
+    return dataclasses.replace(bench, catalogue=dataclasses.replace(bench.catalogue, datasets=datasets))
 
 
 @pytest.fixture(scope="package")
