@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from datacanal.domain.errors import AmbiguousDataset, DatacanalError, DatasetNotFound, DatasetUnreadable
+from datacanal.domain.errors import AmbiguousDataset, DatacanalError, DatasetNotFound, DatasetUnreadable, NotAReader
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.names import check_inputs, resolve
@@ -128,3 +129,11 @@ def test_a_site_refuses_a_step_that_names_more_than_its_inputs(bench: Any) -> No
     check_inputs(tree, {("occ0", "l", "x"), ("occ1", "l", "x")})
     with pytest.raises(DatasetNotFound):
         check_inputs(tree, {("occ0", "l", "x")})
+
+
+def test_a_dataset_that_the_submitter_may_not_read_is_refused_with_the_reason(bench: Any) -> None:
+    closed = dataclasses.replace(one("l", "x"), closed="only group:risk may")
+    catalogue = Catalogue((closed,), principal="ana")
+    with pytest.raises(NotAReader) as refusal:
+        resolve(bench.binder.parse("FROM x"), catalogue)
+    assert (refusal.value.data["principal"], refusal.value.data["dataset"]) == ("ana", "l.x")

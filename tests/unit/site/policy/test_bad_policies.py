@@ -282,3 +282,17 @@ def test_no_reason_quotes_a_value_of_the_file(tmp_path: Path) -> None:
         found = reading(tmp_path, text)
         assert found.problems
         assert all(canary not in problem.text(quoting=False) for problem in found.problems), text
+
+
+def test_a_column_with_a_wrong_class_and_an_unknown_key_is_told_of_both(tmp_path: Path) -> None:
+    found = reading(tmp_path, columns('m = { class = "what", y = 1 }')).problems
+    assert [each.key for each in found] == ["datasets.p.columns.m.class", "datasets.p.columns.m.y"]
+
+
+def test_a_file_that_stays_wrong_without_what_was_wrong_has_no_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datacanal.site.policy.reading._ROUNDS", 1)
+    found = reading(tmp_path, 'default_class = "what"\n')
+    assert found.policy is None
+    assert found.problems

@@ -160,3 +160,19 @@ def test_a_policy_read_back_from_the_store_is_the_policy_that_was_kept(house: Ho
     )
     kept = house.store.versions("t")[-1].policy
     assert kept == house.book.current("t") == Policy.model_validate(kept.document)
+
+
+def test_the_text_of_a_file_tells_the_lines_of_its_keys(house: House) -> None:
+    text = house.book.text("t")
+    assert text is not None
+    assert text.digest
+    house.write(CLOSED)
+    assert house.book.text("t") != text
+
+
+def test_a_policy_without_a_file_is_in_force_and_never_reloaded(house: House) -> None:
+    book = PolicyBook({"t": load_policy(house.file)}, {}, house.store, lambda: house.now, keep_s=3600)
+    house.file.write_text(CLOSED)
+    assert not book.reload()
+    assert book.current("t").default_class == "public"
+    assert book.text("t") is None

@@ -227,3 +227,19 @@ def test_a_dataset_with_a_section_of_its_own_is_not_meant_by_another() -> None:
     policy = Policy.model_validate({"default_class": "public", "datasets": {"paymets": {}, "payments": {}}})
     ((found, near),) = orphans(policy, ["payments"])
     assert (found.warning, near) == (True, None)
+
+
+def test_columns_are_told_as_plans_write_them() -> None:
+    seen = governed(columns={"memo": {"class": "secret"}})
+    assert [(each.name, each.type) for each in seen.plan_columns] == list(TYPES.items())
+    assert seen.plan_columns[2].label == column(seen, "memo").label
+
+
+def test_what_was_worked_out_is_forgotten_before_it_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datacanal.site.policy.governed._KEPT", 1)
+    governance = Governance(key_of)
+    policy = Policy.model_validate({"default_class": "public"})
+    first = governance.of(policy, snapshot())
+    assert governance.of(policy, snapshot()) is first
+    assert governance.of(policy, snapshot({"id": "BIGINT"})) is not first
+    assert governance.of(policy, snapshot()) is not first
