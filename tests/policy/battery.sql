@@ -273,6 +273,15 @@ SELECT district FROM people, accounts WHERE accounts.account_id::VARCHAR = peopl
 SELECT q.district FROM people q JOIN (SELECT max(account_id) AS k FROM payments) p ON q.account_id = p.k
 
 -- refused bank.payments.amount aggregate
+SELECT channel, count(*) FROM payments p WHERE EXISTS (SELECT 1 FROM payments q WHERE q.payment_id = p.payment_id AND q.amount >= 1000) GROUP BY channel
+SELECT count(*) FROM payments p, payments q WHERE p.payment_id = 7 AND p.amount >= 1000 GROUP BY q.payment_id, p.amount
+SELECT DISTINCT channel FROM payments WHERE amount >= 1000
+SELECT settled FROM payments ORDER BY amount >= 1000
+SELECT payment_id FROM payments WHERE amount >= 1000
+SELECT payment_id FROM payments WHERE 1000 <= amount
+SELECT payment_id FROM payments WHERE amount >= 1000.00 AND amount < 10000
+SELECT payment_id FROM payments WHERE amount BETWEEN 1000 AND 10000
+SELECT payment_id, district FROM payments p JOIN people q ON p.account_id = q.account_id AND p.amount >= 1000
 SELECT amount FROM payments
 SELECT amount * 2 FROM payments
 SELECT amount > 1000 FROM payments
@@ -337,6 +346,11 @@ PIVOT (SELECT payment_id, channel, amount FROM payments) ON channel IN ('card') 
 WITH RECURSIVE r(n, s) AS (SELECT 1, amount FROM payments UNION ALL SELECT n + 1, s FROM r WHERE n < 2) SELECT sum(s) FROM r
 
 -- refused bank.payments.amount aggregate | an aggregate step counts the individuals of each group
+SELECT count(*) FROM payments WHERE amount > 0 AND settled
+SELECT channel, count(*) FROM payments WHERE amount >= 1000 GROUP BY channel
+SELECT channel, max(payment_id) FROM payments WHERE amount < 10000 GROUP BY channel
+SELECT district, count(*) FROM payments p JOIN people q ON p.account_id = q.account_id AND p.amount >= 1000 GROUP BY district
+SELECT count(*) FROM payments WHERE amount BETWEEN 1000 AND 10000
 SELECT sum(amount) FROM payments
 SELECT avg(amount), count(amount), count(*) FROM payments
 SELECT channel, sum(amount) FROM payments GROUP BY channel
@@ -346,6 +360,7 @@ SELECT channel, sum(amount) AS s FROM payments GROUP BY channel HAVING count(*) 
 SELECT channel, sum(amount) / count(*) FROM payments GROUP BY channel
 
 -- refused crm.people.income aggregate
+SELECT district FROM people WHERE income >= 20000
 SELECT max(income) FROM people
 SELECT district FROM people WHERE income > 20001
 SELECT district FROM people WHERE income BETWEEN 20000 AND 20001
@@ -354,6 +369,8 @@ SELECT sum(income) FROM people GROUP BY income
 SELECT (SELECT max(income) FROM people q WHERE q.district = r.district) FROM rates r
 
 -- refused crm.people.joined_on aggregate
+SELECT district FROM people WHERE joined_on < DATE '2020-01-01'
+SELECT district FROM people WHERE joined_on < '2020-01-01'
 SELECT district FROM people WHERE joined_on >= DATE '2020-01-02'
 SELECT district FROM people WHERE year(joined_on) = 2020
 SELECT date_trunc('month', joined_on) FROM people
@@ -385,17 +402,6 @@ SELECT payment_id FROM payments WHERE account_id IS NOT NULL
 SELECT payment_id FROM payments WHERE account_id IN (SELECT DISTINCT account_id FROM people)
 SELECT payment_id FROM payments SEMI JOIN (SELECT account_id FROM people GROUP BY account_id) USING (account_id)
 SELECT payment_id FROM payments p WHERE payment_id > (SELECT avg(payment_id) FROM payments) AND NOT EXISTS (FROM people q WHERE q.account_id = p.account_id)
-
--- harmless it compares with a boundary of the policy, as a conjunct
-SELECT payment_id FROM payments WHERE amount >= 1000
-SELECT payment_id FROM payments WHERE 1000 <= amount
-SELECT payment_id FROM payments WHERE amount >= 1000.00 AND amount < 10000
-SELECT payment_id FROM payments WHERE amount BETWEEN 1000 AND 10000
-SELECT count(*) FROM payments WHERE amount > 0 AND settled
-SELECT district FROM people WHERE income >= 20000
-SELECT district FROM people WHERE joined_on < DATE '2020-01-01'
-SELECT district FROM people WHERE joined_on < '2020-01-01'
-SELECT payment_id, district FROM payments p JOIN people q ON p.account_id = q.account_id AND p.amount >= 1000
 
 -- harmless it uses public columns, or that there are rows
 WITH e AS MATERIALIZED (SELECT memo::INTEGER AS e FROM payments) SELECT 1
@@ -434,6 +440,7 @@ SELECT payment_id FROM payments WHERE memo LIKE $m  -- {"m": "a%"}
 
 -- refused bank.payments.amount aggregate
 SELECT payment_id FROM payments WHERE amount >= $a  -- {"a": 1001}
-
--- harmless the parameter is a boundary of the policy
 SELECT payment_id FROM payments WHERE amount >= $a  -- {"a": 1000}
+
+-- refused bank.payments.amount aggregate | the parameter is a boundary of the policy
+SELECT count(*) FROM payments WHERE amount >= $a  -- {"a": 1000}

@@ -1,15 +1,15 @@
-"""Which governed columns a block aggregates, whether it may, and how its groups are counted."""
+"""Which governed columns a block aggregates or chooses rows by, whether it may, and how its groups are counted."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from datacanal.planning.aggregate_blocks import AggregateBlock, Obstacle
 from datacanal.planning.binding import NamedType
 from datacanal.planning.expressions import is_column, named_column, parts
-from datacanal.planning.from_clause import FromColumn
-from datacanal.planning.pieces import column_node
+from datacanal.planning.from_clause import FromColumn, FromItem
+from datacanal.planning.lineage import BaseColumn
 from datacanal.protocol.labels import Origin
 from datacanal.protocol.plan import Entity, Measure, Protection
 
@@ -27,12 +27,23 @@ def known_columns(columns: Sequence[FromColumn]) -> dict[str, frozenset[str]]:
     return {item: frozenset(names) for item, names in items.items()}
 
 
-def governed_measures(taken: AggregateBlock, columns: Sequence[FromColumn]) -> tuple[list[Origin], list[FromColumn]]:
-    """The governed columns that are aggregated, and the columns of their individuals, each once."""
+def governed_measures(taken: AggregateBlock, items: Sequence[FromItem]) -> tuple[list[Origin], list[FromColumn]]:
+    """The governed columns that are aggregated or choose rows, and the columns of their individuals, each once."""
+    columns = [column for item in items for column in item.columns]
+    needed = [*_aggregated(taken, columns), *(bound for item in items for bound in item.bounds)]
+    origins = {(origin.lake, origin.dataset, origin.column): origin for _, origin in needed}
+    entities: dict[tuple[object, ...], FromColumn] = {}
+    for base, origin in needed:
+        key = (base.occurrence, base.row)
+        if key not in entities:
+            entities[key] = _entity(base, origin, columns)
+    return list(origins.values()), list(entities.values())
+
+
+def _aggregated(taken: AggregateBlock, columns: Sequence[FromColumn]) -> Iterator[tuple[BaseColumn, Origin]]:
+    """The governed measures. Raises `Obstacle` for one that may not be."""
     named = {(column.item.lower(), column.name.lower()): column for column in columns}
     known = known_columns(columns)
-    origins: dict[str, Origin] = {}
-    entities: dict[tuple[object, ...], FromColumn] = {}
     for call in taken.calls:
         used = [named[found] for part in parts(call.column) if (found := named_column(part, known))]
         for column in used:
@@ -43,33 +54,29 @@ def governed_measures(taken: AggregateBlock, columns: Sequence[FromColumn]) -> t
             if call.function not in _OF_GOVERNED:
                 rule = f"it may only be seen as count, sum or avg, not as {call.function.replace('_', ' ')}."
                 raise Obstacle(rule, _BARE, call.column)
-            origins.setdefault(column.origin.column, column.origin)
-            entities.setdefault((column.base.occurrence, column.base.row), _entity(column, columns))
-    return list(origins.values()), list(entities.values())
+            yield column.base, column.origin
 
 
-def governed_names(obstacle: Obstacle, columns: Sequence[FromColumn]) -> frozenset[str]:
-    """The governed columns that it is about, in full: what the statement calls them may be an alias."""
+def place(obstacle: Obstacle, columns: Sequence[FromColumn]) -> None:
+    """Say which governed columns the obstacle is about: what the statement calls them may be an alias."""
     about = [column for column in columns if obstacle.names is None or column.name.lower() in obstacle.names]
     origins = [origin for column in about for origin in column.label.origins]
-    return frozenset(f"{origin.lake}.{origin.dataset}.{origin.column}" for origin in origins)
+    obstacle.columns = obstacle.columns or frozenset(f"{o.lake}.{o.dataset}.{o.column}" for o in origins)
 
 
-def _entity(measure: FromColumn, columns: Sequence[FromColumn]) -> FromColumn:
-    """The column with the individuals of the measure's rows."""
-    origin, own = measure.origin, measure.base
-    if origin is None or own is None:
-        raise AssertionError("only governed bare columns have individuals")
+def _entity(own: BaseColumn, origin: Origin, columns: Sequence[FromColumn]) -> FromColumn:
+    """The column with the individuals of the rows that the governed column is of."""
     for column in columns:
         base = column.base
-        is_beside = column.item == measure.item and base is not None and base.column == origin.entity
-        if is_beside and base is not None and (base.occurrence, base.row) == (own.occurrence, own.row):
+        is_entity = base is not None and base.column == origin.entity
+        if is_entity and base is not None and (base.occurrence, base.row) == (own.occurrence, own.row):
             return column
-    raise Obstacle(
+    obstacle = Obstacle(
         f"its groups cannot be counted: {origin.entity} of {origin.lake}.{origin.dataset} is not read beside it.",
         f"Select {origin.entity} in the same subquery as {origin.column}, as a bare column.",
-        column_node(measure.name),
     )
+    obstacle.columns = frozenset({f"{origin.lake}.{origin.dataset}.{origin.column}"})
+    raise obstacle
 
 
 def protection_of(taken: AggregateBlock, entities: Sequence[FromColumn]) -> Protection:

@@ -37,6 +37,7 @@ class Origin(Document):
     min_group: int | None = None
     max_share: float | None = None
     buckets: list[str] = Field(default_factory=list, description="allowed boundaries of predicates, as SQL literals")
+    bounded: bool = Field(default=False, description="only on which side of a boundary the value lies")
     released: bool = Field(default=False, description="it passed a protected aggregate: only large groups are left")
 
 

@@ -1,7 +1,8 @@
-"""What a condition says about rows. Two uses of a governed column in a conjunct do not pass its label on:
+"""What a condition says about rows. Two uses of a governed column in a conjunct pass less than its label on:
 
-two bare join keys of different datasets compared for equality (and `key IS NOT NULL`), and a bare aggregate column
-compared with a boundary of its policy.
+nothing where two bare join keys of different datasets are compared for equality (and for `key IS NOT NULL`); and where
+a bare aggregate column is compared with a boundary of its policy, only on which side of it the value lies (`bounded`),
+which protected groups may depend on.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ def comparison(walk: Walk, kind: str, left: tuple[Any, Flow], right: tuple[Any, 
     sides = bare(*left), bare(*right)
     if kind in _EQUALITIES and _are_keys(walk, *sides):
         return 0
-    if kind in _BOUNDS and (_is_bound(walk, sides[0], right[0]) or _is_bound(walk, sides[1], left[0])):
-        return 0
+    if kind in _BOUNDS:
+        for column, limit in ((sides[0], right[0]), (sides[1], left[0])):
+            if column is not None and _is_bound(walk, column, limit):
+                return walk.note(walk.bounded(column), used)
     return noted_uses(walk, left[0], left[1], used) | noted_uses(walk, right[0], right[1], used)
 
 
@@ -73,9 +76,9 @@ def _are_keys(walk: Walk, left: Column | None, right: Column | None) -> bool:
     return bool(one and other and (one.lake, one.dataset) != (other.lake, other.dataset))
 
 
-def _is_bound(walk: Walk, column: Column | None, limit: Any) -> bool:
+def _is_bound(walk: Walk, column: Column, limit: Any) -> bool:
     """Whether the column is a bare aggregate column and the other side one of its policy's boundaries."""
-    origin = column and _origin(walk, column, "aggregate")
+    origin = _origin(walk, column, "aggregate")
     if not origin:
         return False
     value = constant(limit)

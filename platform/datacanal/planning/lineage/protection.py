@@ -32,7 +32,7 @@ def protected_labels(relation: Relation, protection: Protection, names: Sequence
     """
     columns = _by_name(relation, names)
     groups = [_free(columns[name], name, relation) for name in _known(protection.groups, columns)]
-    governed: list[_Governed] = []
+    governed = [_bounding(base, relation.shape) for base in relation.bounds]
     measures = [_measured(each, columns, relation, governed) for each in protection.measures]
     entities = [(each, columns[name].base) for each, name in _entities(protection, columns)]
     for measure in governed:
@@ -59,11 +59,24 @@ def _known(wanted: Sequence[str], columns: Mapping[str, Traced]) -> Sequence[str
 
 
 def _free(column: Traced, name: str, relation: Relation) -> Label:
-    """The label of a column that must be free, its shape included."""
-    label = column.label.joined(relation.shape)
-    if not label.is_free:
-        raise refusal(label, name, relation.reasons)
-    return label
+    """The label of a column that must be free, its shape included; the shape may depend on boundaries, too."""
+    shape = relation.shape
+    if not column.label.is_free or not (shape.is_free or _only_bounds(shape)):
+        raise refusal(column.label.joined(shape), name, relation.reasons)
+    return column.label.joined(shape if shape.is_free else shape.released())
+
+
+def _only_bounds(label: Label) -> bool:
+    """Whether the rows depend on governed columns by boundaries of their policies only."""
+    return label.policy_class == "aggregate" and all(origin.bounded for origin in unreleased(label))
+
+
+def _bounding(base: BaseColumn, shape: Label) -> _Governed:
+    """A column that rows were chosen by: its individuals are counted like those of a measure."""
+    for origin in unreleased(shape):
+        if origin.bounded and (origin.lake, origin.dataset, origin.column) == (base.lake, base.dataset, base.column):
+            return _Governed(origin, base, Label(policy_class="aggregate", owners=shape.owners, origins=[origin]))
+    raise _malformed(f"rows do not depend on {base.column}, which is compared with a boundary")
 
 
 def _measured(measure: Measure, columns: Mapping[str, Traced], relation: Relation, governed: list[_Governed]) -> Label:

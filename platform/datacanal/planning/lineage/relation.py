@@ -47,11 +47,13 @@ class Relation:
     """A statement's result. `shape` is the label of whatever decides which rows there are and in which order.
 
     `reasons` says, for a governed column (`lake.dataset.column`), where the statement used it in a way that counts.
+    `bounds` are the columns that it compares with boundaries of their policies.
     """
 
     columns: tuple[Traced, ...]
     shape: Label
     reasons: Mapping[str, str] = field(default_factory=dict)
+    bounds: tuple[BaseColumn, ...] = ()
 
 
 def output_labels(relation: Relation) -> list[Label]:

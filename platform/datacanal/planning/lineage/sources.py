@@ -22,12 +22,16 @@ class Sources:
         self._joined: dict[frozenset[int], Label] = {}
         self._columns: dict[str, int] = {}
         self._rows: dict[str, Mask] = {}
+        self._bounds: dict[Mask, Mask] = {}
         self.governed: Mask = 0
         for occurrence, table in tables.items():
             self._columns[occurrence] = len(self._labels)
             for column in table.columns:
                 self._add(column.label)
             self._rows[occurrence] = self._add(_rows_label(table))
+        for number, label in enumerate(list(self._labels)):
+            if any(origin.buckets for origin in unreleased(label)):
+                self._bounds[1 << number] = self._add(_bounded(label))
 
     def column(self, occurrence: str, position: int) -> Mask:
         """The source of a column."""
@@ -36,6 +40,10 @@ class Sources:
     def rows(self, occurrence: str) -> Mask:
         """The source that says whose rows these are; nothing of their values."""
         return self._rows[occurrence]
+
+    def bounded(self, column: Mask) -> Mask:
+        """The source that says on which side of a boundary that one column's value lies."""
+        return self._bounds[column]
 
     def table(self, occurrence: str) -> Mask:
         """All sources of a table."""
@@ -69,6 +77,11 @@ class Sources:
 def unreleased(label: Label) -> list[Origin]:
     """The origins that have not passed a protected aggregate."""
     return [origin for origin in label.origins if not origin.released]
+
+
+def _bounded(label: Label) -> Label:
+    origins = [origin.model_copy(update={"bounded": True}) for origin in unreleased(label)]
+    return label.model_copy(update={"origins": origins})
 
 
 def _rows_label(table: TracedTable) -> Label:

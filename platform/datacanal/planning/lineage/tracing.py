@@ -122,4 +122,4 @@ def _relation(walk: Walk, flow: Flow) -> Relation:
     for column in flow.columns:
         label = walk.sources.label(column.mask)
         columns.append(Traced(label if column.base else label.derived(), column.base))
-    return Relation(tuple(columns), walk.sources.label(walk.counted(flow)).derived(), walk.reasons)
+    return Relation(tuple(columns), walk.sources.label(walk.counted(flow)).derived(), walk.reasons, tuple(walk.bounds))

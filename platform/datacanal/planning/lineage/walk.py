@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from datacanal.planning.functions import is_allowed
-from datacanal.planning.lineage.flow import Flow, Json, NotUnderstood
-from datacanal.planning.lineage.relation import TracedTable
+from datacanal.planning.lineage.flow import Column, Flow, Json, NotUnderstood
+from datacanal.planning.lineage.relation import BaseColumn, TracedTable
 from datacanal.planning.lineage.sources import Mask, Sources
 from datacanal.planning.tree_walk import objects
 
@@ -27,6 +27,7 @@ class Walk:
         self.sources = Sources(tables)
         self.ctes: dict[int, Flow] = {}
         self.reasons: dict[str, str] = {}
+        self.bounds: dict[BaseColumn, None] = {}
         self._visits = 0
 
     def visit(self) -> None:
@@ -47,6 +48,13 @@ class Walk:
         for origin in self.sources.origins(mask):
             self.reasons.setdefault(f"{origin.lake}.{origin.dataset}.{origin.column}", used)
         return mask
+
+    def bounded(self, column: Column) -> Mask:
+        """The column as compared with a boundary of its policy; which column of which row is remembered."""
+        if column.base is None:
+            raise NotUnderstood("no bare column")
+        self.bounds[column.base] = None
+        return self.sources.bounded(column.mask)
 
     def settled(self, flow: Flow) -> Flow:
         """The flow for an operator to which it matters how often rows repeat."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from datacanal.protocol.labels import Label, Origin
@@ -40,9 +40,14 @@ def demand_of(protection: Protection, relation: Sequence[PlanColumn], site: str)
     labels = {column.name: column.label for column in relation}
     return Demand(
         min_group=max((origin.min_group or 1 for origin in origins), default=1),
-        measures=tuple(_measures(protection, labels, site)),
+        measures=(*_measures(protection, labels, site), *_chosen(protection, labels, origins)),
         datasets=tuple(sorted({(origin.lake, origin.dataset) for origin in origins})),
     )
+
+
+def _own(label: Label) -> list[Origin]:
+    """The governed column that a measure's values are, if any; what only chose the rows is not."""
+    return [origin for origin in _open(label) if not origin.bounded]
 
 
 def _open(label: Label) -> list[Origin]:
@@ -52,7 +57,7 @@ def _open(label: Label) -> list[Origin]:
 
 def _measures(protection: Protection, labels: dict[str, Label], site: str) -> Iterator[GovernedMeasure]:
     for column in dict.fromkeys(measure.column for measure in protection.measures if measure.column is not None):
-        origins = _open(labels[column])
+        origins = _own(labels[column])
         if not origins:
             continue
         found = [(index, each.function) for index, each in enumerate(protection.measures) if each.column == column]
@@ -62,6 +67,18 @@ def _measures(protection: Protection, labels: dict[str, Label], site: str) -> It
         shares = [origin.max_share for origin in origins if origin.max_share is not None]
         yield GovernedMeasure(
             index=adding[0] if adding else found[0][0],
-            origins=tuple(sorted({(each.lake, each.dataset, each.column) for each in origins})),
+            origins=_columns(origins),
             max_share=min(shares) if adding and shares else None,
         )
+
+
+def _chosen(protection: Protection, labels: dict[str, Label], origins: Sequence[Origin]) -> Iterator[GovernedMeasure]:
+    """Measures of free values over rows that a governed column chose: two of them may tell on which side one lies."""
+    choosing = _columns(origin for origin in origins if origin.bounded)
+    for index, each in enumerate(protection.measures):
+        if choosing and (each.column is None or not _own(labels[each.column])):
+            yield GovernedMeasure(index=index, origins=choosing, max_share=None)
+
+
+def _columns(origins: Iterable[Origin]) -> tuple[tuple[str, str, str], ...]:
+    return tuple(sorted({(each.lake, each.dataset, each.column) for each in origins}))

@@ -1,4 +1,4 @@
-"""The two uses of a governed column that do not pass its label on, and everything beside them that does."""
+"""The two uses of a governed column that pass less than its label on, and everything beside them that does not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ def world() -> Iterator[World]:
 
 def governed(world: World, sql: str, **params: object) -> set[str]:
     """The governed columns that decide about rows."""
-    return {f"{each.dataset}.{each.column}" for each in world.relation(sql, params)[0].shape.origins}
+    origins = world.relation(sql, params)[0].shape.origins
+    return {f"{each.dataset}.{each.column}" for each in origins if not each.bounded}
+
+
+def bounded(world: World, sql: str, **params: object) -> set[str]:
+    """The governed columns that decide about rows only by the side of a boundary on which they lie."""
+    relation = world.relation(sql, params)[0]
+    origins = {f"{each.dataset}.{each.column}" for each in relation.shape.origins if each.bounded}
+    assert origins == {f"{each.dataset}.{each.column}" for each in relation.bounds}
+    return origins
 
 
 @pytest.mark.parametrize("kind", ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN"])
@@ -133,7 +142,14 @@ def test_an_asof_join_is_no_equality(world: World) -> None:
 def test_an_aggregate_column_may_be_compared_with_a_boundary(world: World, condition: str) -> None:
     params = {"limit": 1000} if "$" in condition else {}
     expected: set[str] = {"payments.amount"} if "'1000'" in condition else set()
-    assert governed(world, f"SELECT payment_id FROM bank.payments WHERE {condition}", **params) == expected
+    sql = f"SELECT payment_id FROM bank.payments WHERE {condition}"
+    assert governed(world, sql, **params) == expected
+    assert bounded(world, sql, **params) == {"payments.amount"} - expected
+
+
+def test_rows_that_a_boundary_chose_are_not_free(world: World) -> None:
+    relation, _ = world.relation("SELECT payment_id FROM bank.payments WHERE amount >= 1000")
+    assert relation.shape.policy_class == "aggregate"
 
 
 @pytest.mark.parametrize(

@@ -203,3 +203,42 @@ def test_two_columns_of_one_name_are_refused(world: World) -> None:
 def test_the_labels_of_a_relation_keep_the_governed_columns_governed(world: World) -> None:
     relation, _ = world.relation(SIMPLE)
     assert [label.policy_class for label in output_labels(relation)] == ["public", "aggregate", "join_key"]
+
+
+CHOSEN = "SELECT channel AS g0, account_id AS e0 FROM bank.payments WHERE amount >= 1000"
+
+
+def test_rows_that_a_boundary_chose_may_be_counted_by_the_individuals_of_those_rows(world: World) -> None:
+    for label in labels(world, CHOSEN, [("count_star", None)]):
+        assert label.policy_class == "public"
+        assert [(origin.column, origin.bounded, origin.released) for origin in label.origins] == [
+            ("amount", True, True)
+        ]
+
+
+def test_rows_that_a_boundary_chose_are_not_counted_without_their_individuals(world: World) -> None:
+    error = refusal(world, CHOSEN, measures=[("count_star", None)], entities=[])
+    assert error.data["column"] == "bank.payments.amount"
+
+
+def test_rows_that_a_boundary_chose_are_not_counted_by_other_rows(world: World) -> None:
+    sql = (
+        "SELECT q.channel AS g0, q.account_id AS e0 FROM bank.payments p, bank.payments q "
+        "WHERE p.payment_id = 7 AND p.amount >= 1000"
+    )
+    error = refusal(world, sql, measures=[("count_star", None)])
+    assert "not read from the same row" in str(error.data["rule"])
+
+
+def test_a_boundary_inside_a_subquery_cannot_be_counted_outside(world: World) -> None:
+    sql = (
+        "SELECT q.channel AS g0, q.account_id AS e0 FROM bank.payments q WHERE q.payment_id IN "
+        "(SELECT p.payment_id FROM bank.payments p WHERE p.amount >= 1000)"
+    )
+    error = refusal(world, sql, measures=[("count_star", None)])
+    assert error.data["column"] == "bank.payments.amount"
+
+
+def test_a_group_may_not_say_on_which_side_of_a_boundary_it_lies(world: World) -> None:
+    error = refusal(world, "SELECT amount >= 1000 AS g0, amount AS m0, account_id AS e0 FROM bank.payments")
+    assert error.data["column"] == "bank.payments.amount"

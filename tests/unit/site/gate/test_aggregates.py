@@ -330,6 +330,14 @@ def test_no_share_is_demanded_where_no_policy_names_one() -> None:
     assert measure.max_share is None
 
 
+def test_whatever_is_measured_over_rows_that_a_boundary_chose_is_governed() -> None:
+    choosing = AMOUNT.model_copy(update={"bounded": True})
+    relation = [labelled("m0", choosing), labelled("e0", choosing)]
+    demand = demand_of(measuring("max", "count_distinct"), relation, "core")
+    assert (demand.min_group, demand.datasets) == (5, (("t", "payments"),))
+    assert [(each.index, each.max_share) for each in demand.measures] == [(0, None), (1, None)]
+
+
 def test_every_entity_set_of_a_step_is_counted(tmp_path: Path) -> None:
     entities = [*PROTECTION.entities, Entity(column="e1", lake="t", dataset="people")]
     protection = PROTECTION.model_copy(update={"entities": entities})
