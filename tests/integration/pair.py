@@ -19,10 +19,8 @@ from datacanal.site.identity import load_identity
 from datacanal.site.peer_links import PeerLinks
 from datacanal.site.peers import Peers, pin
 from datacanal.site.record.entry import Entry
-from datacanal.site.store.database import open_database
-from datacanal.site.store.fences import NonceBook
 from datacanal.site.store.models import OutputRow
-from datacanal.site.tickets import NONCE_EXPIRY_S, Ticket, mint
+from datacanal.site.tickets import Ticket, mint
 
 NOW_S = 1_900_000_000.0
 CONTENT = bytes(range(256)) * 8192
@@ -66,6 +64,7 @@ class Pair:
         self.served: list[Entry] = []
         self.west_clock_s = NOW_S
         self._deadline_s = deadline_s
+        self._nonces: set[str] = set()
 
     def keep(self) -> None:
         self.kept.write_bytes(self.content)
@@ -73,36 +72,34 @@ class Pair:
     def _record(self, entry: Entry) -> None:
         (self.served if entry.decision == "served" else self.refused).append(entry)
 
-    @asynccontextmanager
-    async def handout(self) -> AsyncIterator[Handout]:
+    def handout(self) -> Handout:
         digest = hashlib.sha256(self.content).hexdigest()
         row = OutputRow(
             id="out_1", job="j", step="s1", path=str(self.kept), digest=digest, plan_digest="p", columns="[]",
             rows=1, bytes=len(self.content), tenant="local", principal="ana",
         )  # fmt: skip
         rows = {"out_1": row}
-        engine = open_database(self.core.home / "site.db")
-        is_new = NonceBook(engine, NONCE_EXPIRY_S).use
         seal = self.core.keys.seal
-        try:
-            yield Handout("core", seal, self.core.peers, rows.get, lambda: NOW_S, is_new, self._record)
-        finally:
-            engine.dispose()
+        return Handout("core", seal, self.core.peers, rows.get, lambda: NOW_S, self._is_new, self._record)
+
+    def _is_new(self, nonce: str, _now_s: float) -> bool:
+        """The book of nonces, as far as one run of an agent needs it."""
+        known = nonce in self._nonces
+        self._nonces.add(nonce)
+        return not known
 
     @asynccontextmanager
     async def exchange(self) -> AsyncIterator[str]:
         """The exchange of `core`, at this URL."""
         listening = bind("127.0.0.1:0", key="exchange")
         pins = tuple(pinned.pem for pinned in self.core.peers.all().values())
-        async with self.handout() as handout:
-            server = HttpServer(
-                create_exchange(handout), listening, mutual_server(self.core.identity.pair, lambda: pins)
-            )
-            await server.start()
-            try:
-                yield f"https://{address_of(listening)}"
-            finally:
-                await server.stop()
+        tls = mutual_server(self.core.identity.pair, lambda: pins)
+        server = HttpServer(create_exchange(self.handout()), listening, tls)
+        await server.start()
+        try:
+            yield f"https://{address_of(listening)}"
+        finally:
+            await server.stop()
 
     @asynccontextmanager
     async def link(self, target: str, *spoil: Spoil) -> AsyncIterator[str]:

@@ -199,14 +199,13 @@ def test_somebody_else_at_the_sender_s_address_gets_nothing_and_is_no_reason_to_
 
     async def main() -> None:
         listening = bind("127.0.0.1:0", key="exchange")
-        async with pair.handout() as handout:
-            known = (pair.west.identity.certificate.pem,)
-            server = HttpServer(create_exchange(handout), listening, mutual_server(other.identity.pair, lambda: known))
-            await server.start()
-            try:
-                await pair.fetch(pair.offer(f"https://{address_of(listening)}"))
-            finally:
-                await server.stop()
+        tls = mutual_server(other.identity.pair, lambda: (pair.west.identity.certificate.pem,))
+        server = HttpServer(create_exchange(pair.handout()), listening, tls)
+        await server.start()
+        try:
+            await pair.fetch(pair.offer(f"https://{address_of(listening)}"))
+        finally:
+            await server.stop()
 
     with pytest.raises(TransferRefused, match="does not hold the key that is pinned"):
         asyncio.run(main())

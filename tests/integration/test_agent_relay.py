@@ -44,9 +44,8 @@ class ControlPlaneInTheMiddle:
     @asynccontextmanager
     async def relayed(self, ask: RelayAsk) -> AsyncIterator[AsyncIterator[bytes]]:
         self._answer, self._problem = b"", None
-        async with self._pair.handout() as handout:
-            server = RelayServer(handout, self, self._pair.core.keys, lambda length: b"e" * length)
-            await server.serve(RelayCommand(relay="rel_1", ask=self._change_ask(ask)))
+        server = RelayServer(self._pair.handout(), self, self._pair.core.keys, lambda length: b"e" * length)
+        await server.serve(RelayCommand(relay="rel_1", ask=self._change_ask(ask)))
         if self._problem is not None:
             raise error_of(self._problem)
         yield self._pieces((self._deeds.pop(0) if self._deeds else bytes)(self._answer))
