@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datacanal.planning.estimates import matched_share, selectivity
+from datacanal.planning.estimates import matched_share, scanned_bytes, selectivity
 from datacanal.planning.filters import PLAIN_TYPE, Expression, conjunction, key
 from datacanal.planning.join_groups import JoinGroup
 from datacanal.planning.joined_rows import Column
@@ -57,6 +57,16 @@ class Partner:
         yield self.rows
         for partner in self.partners:
             yield from partner.all_rows()
+
+    @property
+    def scanned_bytes(self) -> int:
+        """Bytes of the columns that it is asked for, its own partners' included."""
+        positions = {other for _, other in self.keys} | {own for inner in self.partners for own, _ in inner.keys}
+        columns = self.rows.occurrence.dataset.columns
+        filtered = {column.name for column in _used(self.rows)}
+        positions |= {number for number, column in enumerate(columns) if column.name in filtered}
+        own = scanned_bytes(self.rows.occurrence.dataset, sorted(positions))
+        return own + sum(partner.scanned_bytes for partner in self.partners)
 
     def without_filters(self, refuted: frozenset[str]) -> Partner:
         """The same with all rows of the occurrences named."""
@@ -220,9 +230,13 @@ def _may_meet(occurrence: Occurrence, own: Column, partner: Occurrence, other: C
 
 def _untelling(rows: Filtered) -> Filtered:
     """Without a condition on governed columns: which rows it keeps would show in the rows that travel."""
+    return rows if all(map(_is_free, _used(rows))) else Filtered(rows.occurrence)
+
+
+def _used(rows: Filtered) -> list[DatasetColumn]:
+    """The columns that its condition names."""
     named = {column.name.lower(): column for column in rows.occurrence.dataset.columns}
-    used = [named[each["column_names"][-1].lower()] for each in objects(rows.condition) if "column_names" in each]
-    return rows if all(map(_is_free, used)) else Filtered(rows.occurrence)
+    return [named[each["column_names"][-1].lower()] for each in objects(rows.condition) if "column_names" in each]
 
 
 def _is_free(column: DatasetColumn) -> bool:

@@ -157,13 +157,15 @@ def _proposal(rows: Filtered, demand: Demand, matchmaker: Matchmaker) -> Proposa
     dataset = rows.occurrence.dataset
     columns = tuple(demand.columns(len(dataset.columns)))
     partners, matched = matchmaker.partners_of(rows.occurrence) if columns else ((), 1.0)
+    estimate = scan_estimate(dataset, columns, rows.condition, matched)
+    scanned = estimate.scanned_bytes + sum(partner.scanned_bytes for partner in partners)
     return Proposal(
         occurrence=rows.occurrence,
         columns=columns,
         alternatives=rows.alternatives,
         condition=rows.condition,
         partners=partners,
-        estimate=scan_estimate(dataset, columns, rows.condition, matched),
+        estimate=estimate.model_copy(update={"scanned_bytes": scanned}),
         unjoined=scan_estimate(dataset, columns, rows.condition),
         unfiltered=scan_estimate(dataset, columns, None),
         whole=scan_estimate(dataset, range(len(dataset.columns)), None),

@@ -208,6 +208,7 @@ def test_a_scan_drops_rows_without_a_partner_at_its_site(bench: Any) -> None:
     )
     assert [occurrence.name for occurrence in whole.reads] == ["occ0", "occ1"]
     assert whole.proposal.estimate.bytes < whole.proposal.unjoined.bytes
+    assert whole.proposal.estimate.scanned_bytes == 2 * whole.proposal.unjoined.scanned_bytes  # two columns each
     assert " JOIN " not in filtered.sql + alone.sql
 
 
