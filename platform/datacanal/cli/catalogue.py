@@ -11,6 +11,7 @@ from datacanal.cli import identity, importing, records
 from datacanal.cli.session import AsJson, connect, print_json, print_table
 from datacanal.cli.text import bytes_text, visible
 from datacanal.domain.errors import NotFound
+from datacanal.protocol.catalogue import DatasetColumn
 from datacanal.protocol.problem import Problem
 from datacanal.protocol.public import DatasetView, LakeView, SiteView
 
@@ -108,9 +109,9 @@ def show_dataset(name: DatasetName, as_json: AsJson = False) -> None:
     _put_datasets([found], as_json)
     print()
     print_table(
-        ["column", "type", "nulls", "distinct", "smallest", "largest"],
+        ["column", "type", "policy", "nulls", "distinct", "smallest", "largest"],
         [_column_row(found, position) for position in range(len(found.columns))],
-        right=[False, False, True, True],
+        right=[False, False, False, True, True],
     )
 
 
@@ -163,7 +164,21 @@ def _column_row(dataset: DatasetView, position: int) -> list[str]:
     counts = (known.null_count, known.distinct_count) if known else (None, None)
     limits = (known.min, known.max) if known else (None, None)
     name = f"{column.name} (partition)" if column.partition else column.name
-    return [name, column.type, *("" if n is None else f"{n:,}" for n in counts), *(text or "" for text in limits)]
+    told = [name, column.type, _policy_text(column)]
+    return [*told, *("" if n is None else f"{n:,}" for n in counts), *(text or "" for text in limits)]
+
+
+def _policy_text(column: DatasetColumn) -> str:
+    """What the owner's policy makes of a column; nothing where it is public."""
+    match column.label.policy_class:
+        case "public":
+            return ""
+        case "masked":
+            return f"masked {column.mask}"
+        case "aggregate":
+            return f"aggregate ≥ {max(origin.min_group or 0 for origin in column.label.origins)}"
+        case other:
+            return other
 
 
 def _named(found: Sequence[_Named], what: str, name: str) -> _Named:

@@ -61,7 +61,8 @@ def put_result(job: Job, chosen: Format, output: Path | None) -> None:
 
 def withheld_text(groups: int) -> str:
     """That groups are missing from a result, and why."""
-    return f"{groups:,} group{'s' if groups > 1 else ''} withheld: too small for the owner's policy"
+    missing = f"{groups:,} group{'s' if groups > 1 else ''} withheld by an owner's policy"
+    return f"{missing}: too small, or too close to an earlier answer"
 
 
 def put_stats(job: Job, file: Path) -> None:

@@ -27,12 +27,12 @@ def submitted(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize(("groups", "told"), [(0, ""), (1, "1 group withheld: "), (1234, "1,234 groups withheld: ")])
+@pytest.mark.parametrize(("groups", "told"), [(0, ""), (1, "1 group withheld "), (1234, "1,234 groups withheld ")])
 def test_missing_groups_are_told_on_stderr_and_leave_the_result_as_it_is(
     groups: int, told: str, service: FakeService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.withheld_groups = groups
-    expected = told + "too small for the owner's policy\n" if told else ""
+    expected = told + "by an owner's policy: too small, or too close to an earlier answer\n" if told else ""
     for command in (["sql", "SELECT 1"], ["job", "result", "job_1"]):
         assert run(command) == 0
         shown = capsys.readouterr()
