@@ -56,8 +56,8 @@ def comparison(walk: Walk, kind: str, left: tuple[Any, Flow], right: tuple[Any, 
         return 0
     if kind in _BOUNDS:
         for column, limit in ((sides[0], right[0]), (sides[1], left[0])):
-            if column is not None and _is_bound(walk, column, limit):
-                return walk.note(walk.bounded(column), used)
+            if column is not None and column.base is not None and _is_bound(walk, column, limit):
+                return walk.note(walk.bounded(column.base, column.mask), used)
     return noted_uses(walk, left[0], left[1], used) | noted_uses(walk, right[0], right[1], used)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datacanal.planning.functions import is_allowed
-from datacanal.planning.lineage.flow import Column, Flow, Json, NotUnderstood
+from datacanal.planning.lineage.flow import Flow, Json, NotUnderstood
 from datacanal.planning.lineage.relation import BaseColumn, TracedTable
 from datacanal.planning.lineage.sources import Mask, Sources
 from datacanal.planning.tree_walk import objects
@@ -49,12 +49,10 @@ class Walk:
             self.reasons.setdefault(f"{origin.lake}.{origin.dataset}.{origin.column}", used)
         return mask
 
-    def bounded(self, column: Column) -> Mask:
-        """The column as compared with a boundary of its policy; which column of which row is remembered."""
-        if column.base is None:
-            raise NotUnderstood("no bare column")
-        self.bounds[column.base] = None
-        return self.sources.bounded(column.mask)
+    def bounded(self, base: BaseColumn, column: Mask) -> Mask:
+        """A column as compared with a boundary of its policy; which column of which row is remembered."""
+        self.bounds[base] = None
+        return self.sources.bounded(column)
 
     def settled(self, flow: Flow) -> Flow:
         """The flow for an operator to which it matters how often rows repeat."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from tests.policy.world import World
@@ -192,6 +193,24 @@ def test_names_that_are_no_columns_of_the_relation_are_refused(
     world: World, protection: dict[str, Sequence[object]]
 ) -> None:
     assert refusal(world, SIMPLE, **protection).data["column"] == "an aggregate step"
+
+
+def test_rows_chosen_by_boundaries_of_two_datasets_need_the_individuals_of_both(world: World) -> None:
+    sql = (
+        "SELECT district AS g0, amount AS m0, p.account_id AS e0, q.account_id AS e1 FROM bank.payments p "
+        "JOIN crm.people q ON p.account_id = q.account_id WHERE amount >= 1000 AND income >= 20000"
+    )
+    person = Entity(column="e1", lake="crm", dataset="people")
+    assert all(label.is_free for label in labels(world, sql, entities=[PAYER, person]))
+    assert refusal(world, sql).data["column"] == "crm.people.income"
+
+
+def test_a_boundary_that_the_rows_do_not_tell_of_is_refused(world: World) -> None:
+    relation, names = world.relation(f"{SIMPLE} WHERE amount >= 1000")
+    [bound] = relation.bounds
+    moved = replace(relation, bounds=(replace(bound, lake="step"),))
+    with pytest.raises(PolicyRefused, match="boundary"):
+        protected_labels(moved, Protection(groups=["g0"], measures=[], entities=[PAYER]), names)
 
 
 def test_two_columns_of_one_name_are_refused(world: World) -> None:
