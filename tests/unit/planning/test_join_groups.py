@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import duckdb
 import pytest
 
 from datacanal.domain.errors import ConstructNotAllowed
@@ -16,6 +17,7 @@ from datacanal.planning.names import Occurrence, resolve
 from datacanal.planning.scans import read_demands
 from datacanal.planning.shipments import Proposal, Shipment, bound_table, propose, settle
 from datacanal.protocol.labels import Label, PolicyClass
+from datacanal.testing.comparator import assert_same
 
 NOW = "2026-03-04T05:06:07+00:00"
 
@@ -216,6 +218,36 @@ def test_a_scan_that_joins_keeps_its_own_filter(bench: Any) -> None:
     found = settled(bench, f"{GOLDEN} AND p.income > 5000")[0]
     assert found.sql.endswith("ON ((t0.account_id = s2.k0))) WHERE (t0.income > 5000)")
     assert found.condition == "(income > 5000)"
+
+
+ONLY_GOLD_HAS_A_NUMBER = "CAST(CASE WHEN p.account_id % 3 = 0 THEN '1' ELSE 'none' END AS INTEGER) = 1"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        GOLDEN,
+        f"{GOLDEN} AND p.income > 5000",
+        f"{GOLDEN} AND q.account_id IN (SELECT account_id FROM people WHERE born IS NOT NULL)",
+        f"{GOLDEN} AND NOT EXISTS (SELECT 1 FROM people n WHERE n.name = p.name AND n.tier = 'basic')",
+        f"SELECT name, count(*) AS c, sum(amount) AS s FROM ({GOLDEN}) GROUP BY name HAVING sum(amount) * 2 > 3",
+        "SELECT p.name, q.amount FROM payments q LEFT JOIN (people p SEMI JOIN people g ON p.account_id = g.account_id "
+        "AND g.tier = 'gold') ON q.account_id = p.account_id",
+    ],
+)
+def test_the_answer_is_that_of_one_duckdb(bench: Any, sql: str) -> None:
+    plan = bench.plan(sql)
+    moving_people = plan.meeting.site == "core"
+    assert any(" SEMI JOIN " in step.sql for step in plan.steps if step.kind == "scan") is moving_people
+    assert_same(bench.interpreter.run(plan), bench.expected(sql))
+
+
+def test_a_statement_that_fails_on_a_row_without_a_partner_fails_all_the_same(bench: Any) -> None:
+    sql = f"{GOLDEN} AND {ONLY_GOLD_HAS_A_NUMBER}"
+    with pytest.raises(duckdb.ConversionException):
+        bench.expected(sql)
+    with pytest.raises(duckdb.ConversionException):
+        bench.answer(sql)
 
 
 def test_chains_of_local_joins_count(bench: Any) -> None:
