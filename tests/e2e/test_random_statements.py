@@ -14,9 +14,11 @@ from tests.e2e.random_statements import base_seed, complaints, first_of, service
 from tests.e2e.service import Service
 
 from datacanal.testing.join_statements import join_statement_of
+from datacanal.testing.subtree_statements import subtree_statement_of
 
 STATEMENTS = 2_000
 JOINS = 240
+SUBTREES = 160
 PER_TEST = 250
 THROUGH_SERVICE = 200
 AT_ONCE = 2
@@ -34,7 +36,8 @@ def running() -> Iterator[dict[int, Future[list[str]]]]:
     with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as pool:
         plain = {first: pool.submit(complaints, seeds(first, PER_TEST)) for first in range(0, STATEMENTS, PER_TEST)}
         joins = {-1: pool.submit(complaints, seeds(0, JOINS), join_statement_of)}
-        yield plain | joins
+        subtrees = {-2: pool.submit(complaints, seeds(0, SUBTREES), subtree_statement_of)}
+        yield plain | joins | subtrees
 
 
 @pytest.mark.parametrize("first", range(0, STATEMENTS, PER_TEST))
@@ -45,6 +48,13 @@ def test_plans_give_what_one_duckdb_gives(running: dict[int, Future[list[str]]],
 
 def test_joins_of_several_tables_of_one_site_give_what_one_duckdb_gives(running: dict[int, Future[list[str]]]) -> None:
     found = running[-1].result()
+    assert not found, "\n".join(found)
+
+
+def test_parts_that_run_whole_at_their_site_give_what_one_duckdb_gives(
+    running: dict[int, Future[list[str]]],
+) -> None:
+    found = running[-2].result()
     assert not found, "\n".join(found)
 
 

@@ -42,7 +42,10 @@ class Obstacle(Exception):
     """Why a block cannot be taken apart: the rule that it offends and what to write instead.
 
     `names` are those, in lower case, of the columns that the offending part holds; None stands for all of the block.
+    `columns` are the governed ones among them in full, once they are known.
     """
+
+    columns: frozenset[str] = frozenset()
 
     def __init__(self, rule: str, hint: str, part: Any = None) -> None:
         super().__init__(rule)
@@ -154,12 +157,11 @@ class AggregateBlock:
         """GROUP BY ALL: every item with a column and without an aggregate."""
         for item in self.node["select_list"]:
             found = list(parts(item))
-            if any(map(is_aggregate, found)):
+            if any(map(is_aggregate, found)) or not any(map(is_column, found)):
                 continue
             if any(part.get("class") in ("SUBQUERY", "WINDOW") for part in found):
                 raise Obstacle("groups are plain expressions.", "Name the groups in GROUP BY.", item)
-            if any(map(is_column, found)):
-                yield {name: part for name, part in item.items() if name != "alias"}
+            yield {name: part for name, part in item.items() if name != "alias"}
 
     def _group(self, expression: Node) -> Node:
         """What GROUP BY means: a position, a column, or, where there is no such column, an alias."""

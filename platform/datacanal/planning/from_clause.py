@@ -30,26 +30,44 @@ class FromColumn:
         return found[0] if len(found) == 1 else None
 
 
+@dataclass(frozen=True)
+class FromItem:
+    """An item of the FROM clause. `bounds` are the columns that the block, or what is inside it, compares with
+    boundaries of their policies; they are told apart as the columns' bases are."""
+
+    columns: tuple[FromColumn, ...]
+    bounds: tuple[tuple[BaseColumn, Origin], ...]
+
+
 class UnnamedItem(Exception):
     """An item of the FROM clause cannot be called by a name."""
 
 
 def star_trees(node: Node, names: Sequence[str]) -> list[Tree]:
-    """`SELECT item.* FROM …` for each of those items of the block's FROM clause."""
-    source = node["from_table"]
+    """`SELECT item.* FROM … WHERE …` for each of those items of the block's FROM clause."""
+    kept = {part: node[part] for part in ("cte_map", "where_clause") if node.get(part)}
     stars = [{"class": "STAR", "type": "STAR", "relation_name": name} for name in names]
-    # Conditions stay out: only who has which columns is asked.
-    return [tree_of(select_node([star], source, cte_map=node.get("cte_map") or {"map": []})) for star in stars]
+    return [tree_of(select_node([star], node["from_table"], **kept)) for star in stars]
 
 
-def from_columns(names: Sequence[str], bindings: Sequence[Binding], texts: Sequence[Text]) -> list[FromColumn]:
+def from_items(names: Sequence[str], bindings: Sequence[Binding], texts: Sequence[Text]) -> list[FromItem]:
     """What the bound texts of the items tell."""
-    found = []
-    for item, binding, text in zip(names, bindings, texts, strict=True):
-        relation = traced(binding, catalogued_tables(text.occurrences))
-        for column, trace in zip(binding.columns, relation.columns, strict=True):
-            found.append(FromColumn(item, column.name, trace.label, trace.base))
-    return found
+    return [_item(*each) for each in zip(names, bindings, texts, strict=True)]
+
+
+def _item(name: str, binding: Binding, text: Text) -> FromItem:
+    relation = traced(binding, catalogued_tables(text.occurrences))
+    columns = [
+        FromColumn(name, column.name, trace.label, trace.base)
+        for column, trace in zip(binding.columns, relation.columns, strict=True)
+    ]
+    bounded = [
+        (base, origin)
+        for base in relation.bounds
+        for origin in relation.shape.origins
+        if (origin.lake, origin.dataset, origin.column) == (base.lake, base.dataset, base.column)
+    ]
+    return FromItem(tuple(columns), tuple(bounded))
 
 
 def item_names(source: Node) -> Iterator[str]:

@@ -84,13 +84,14 @@ def _place(site: str, proposals: Sequence[Proposal], offers: Sequence[Offer]) ->
 
 
 def _is_better(offer: Offer, proposals: Sequence[Proposal]) -> bool:
-    """Whether the subtree's output should travel instead of its datasets."""
+    """Whether the subtree's output should travel instead of its datasets.
+
+    What its datasets may not tell elsewhere, its output may not either: labels are only ever joined.
+    """
     inside = {occurrence.name for occurrence in offer.subtree.piece.occurrences}
-    own = [proposal for proposal in proposals if proposal.occurrence.name in inside]
-    if not offer.is_legal:
-        return False
+    instead = sum(proposal.estimate.bytes for proposal in proposals if proposal.occurrence.name in inside)
     # Equal estimates are no reason for one more step to wait for.
-    return any(map(_held, own)) or offer.proposal.estimate.bytes < sum(proposal.estimate.bytes for proposal in own)
+    return offer.is_legal and offer.proposal.estimate.bytes < instead
 
 
 def _held(proposal: Proposal) -> list[str]:

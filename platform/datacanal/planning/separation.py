@@ -16,11 +16,10 @@ from datacanal.domain.errors import PolicyRefused, StatementError
 from datacanal.planning.aggregate_blocks import AggregateBlock, Obstacle
 from datacanal.planning.assembly import Assembly
 from datacanal.planning.binding import NamedType
-from datacanal.planning.blocks import Block, blocks, definitions_for, names_of, prune, with_definitions
 from datacanal.planning.cardinality import group_estimate
 from datacanal.planning.catalogue import CataloguedDataset
 from datacanal.planning.expressions import aggregate_calls, is_column, is_repeatable
-from datacanal.planning.from_clause import FromColumn, UnnamedItem, from_columns, item_names, star_trees
+from datacanal.planning.from_clause import FromColumn, FromItem, UnnamedItem, from_items, item_names, star_trees
 from datacanal.planning.grouping import numbered_groups
 from datacanal.planning.labelling import catalogued_tables, input_tables, labelled, traced
 from datacanal.planning.layout import Layout, Surveyor
@@ -29,11 +28,12 @@ from datacanal.planning.measures import (
     GOVERNED,
     check_numbers,
     governed_measures,
-    governed_names,
     known_columns,
+    place,
     protection_of,
 )
 from datacanal.planning.pieces import Node, Piece, Workbench, column_node, output_dataset, rebuilt, root_of, tree_of
+from datacanal.planning.query_blocks import QueryBlock, definitions_for, names_of, prune, query_blocks, with_definitions
 from datacanal.planning.tree_walk import objects
 from datacanal.protocol.catalogue import ColumnStatistics
 from datacanal.protocol.labels import Label, Origin
@@ -60,7 +60,7 @@ class Separator:
     def separate(self, statement: Piece) -> Piece:
         """The statement over the steps of its aggregates. Raises `NoLegalPlan` where no site may make one of them."""
         found = statement
-        for block in list(blocks(root_of(statement.tree))):
+        for block in list(query_blocks(root_of(statement.tree))):
             if self._concerns(block):
                 found = self._attempt(block, found)
         if found is not statement and prune(root_of(found.tree)):
@@ -73,11 +73,11 @@ class Separator:
         for obstacle in self.obstacles:
             if isinstance(obstacle, PolicyRefused):
                 return obstacle
-            if obstacle.names is None or column in obstacle.names:
+            if not obstacle.columns or column in obstacle.columns:
                 return PolicyRefused(column=column, rule=obstacle.rule, hint=obstacle.hint)
         return refused
 
-    def _concerns(self, block: Block) -> bool:
+    def _concerns(self, block: QueryBlock) -> bool:
         """Whether the block aggregates, and reads a dataset with governed columns."""
         node = block.node
         if node.get("type") != "SELECT_NODE" or not node.get("from_table"):
@@ -88,7 +88,7 @@ class Separator:
         read = self.bench.used(tree_of(with_definitions(node, definitions_for(node, block.around) or [])))
         return any(column.label.policy_class == GOVERNED for each in read for column in each.dataset.columns)
 
-    def _attempt(self, block: Block, statement: Piece) -> Piece:
+    def _attempt(self, block: QueryBlock, statement: Piece) -> Piece:
         """The statement without the block's aggregates, or as it was."""
         before, steps, transfers = dict(block.node), len(self.assembly.steps), len(self.assembly.transfers)
         meetings = len(self.meetings)
@@ -103,14 +103,15 @@ class Separator:
         del self.assembly.steps[steps:], self.assembly.transfers[transfers:], self.meetings[meetings:]
         return statement
 
-    def _cut_out(self, block: Block, statement: Piece) -> Piece:
+    def _cut_out(self, block: QueryBlock, statement: Piece) -> Piece:
         alone, own = _standing_alone(block), block.node.get("cte_map") or {"map": []}
-        titles, columns = self._surveyed(alone)
+        titles, items = self._surveyed(alone)
+        columns = [column for item in items for column in item.columns]
         try:
             taken = AggregateBlock(alone, known_columns(columns))
-            origins, entities = governed_measures(taken, columns)
+            origins, entities = governed_measures(taken, items)
         except Obstacle as obstacle:
-            obstacle.names = governed_names(obstacle, columns)
+            place(obstacle, columns)
             raise
         if not origins:
             return statement
@@ -125,8 +126,8 @@ class Separator:
         self.decisions.append(_decision(origins, dataset))
         return found
 
-    def _surveyed(self, alone: Node) -> tuple[list[str], list[FromColumn]]:
-        """The titles of the block's columns, and the columns of its FROM clause."""
+    def _surveyed(self, alone: Node) -> tuple[list[str], list[FromItem]]:
+        """The titles of the block's columns, and the items of its FROM clause."""
         try:
             names = list(item_names(alone["from_table"]))
         except UnnamedItem:
@@ -134,7 +135,7 @@ class Separator:
         texts = [self.bench.write(tree) for tree in (tree_of(alone), *star_trees(alone, names))]
         bindings = self.bench.ask(texts)
         titles = [column.name for column in bindings[0].columns]
-        return titles, from_columns(names, bindings[1:], texts[1:])
+        return titles, from_items(names, bindings[1:], texts[1:])
 
     def _made(self, taken: AggregateBlock, entities: Sequence[FromColumn]) -> CataloguedDataset:
         """The step that makes the groups, and what it gives."""
@@ -184,7 +185,7 @@ class Separator:
         return piece, groups.columns[1:]
 
 
-def _standing_alone(block: Block) -> Node:
+def _standing_alone(block: QueryBlock) -> Node:
     """The block with the WITH entries that it needs. They are worked out again, so they must give the same."""
     definitions = definitions_for(block.node, block.around)
     if definitions is None:

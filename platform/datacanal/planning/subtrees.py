@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from datacanal.domain.errors import StatementError
 from datacanal.planning.binding import Binding, NamedType
-from datacanal.planning.blocks import Block, blocks, names_of
 from datacanal.planning.cardinality import column_statistics, piece_estimate
 from datacanal.planning.functions import aggregates
 from datacanal.planning.labelling import catalogued_tables, labelled, traced
-from datacanal.planning.legality import bound_columns
 from datacanal.planning.names import Occurrence
 from datacanal.planning.pieces import Node, Piece, Text, Workbench, output_dataset, rebuilt, root_of, star_node, tree_of
+from datacanal.planning.query_blocks import QueryBlock, names_of, query_blocks
 from datacanal.planning.quiet import gives_the_same, is_plain_type
 from datacanal.planning.tree_walk import objects
 
@@ -67,17 +66,15 @@ def cut(piece: Piece, chosen: Sequence[Subtree], bench: Workbench) -> Piece | No
     return found if found.binding.columns == piece.binding.columns else None
 
 
-def _candidates(piece: Piece) -> Iterator[Block]:
+def _candidates(piece: Piece) -> Iterator[QueryBlock]:
     datasets = {occurrence.name: occurrence.dataset for occurrence in piece.occurrences}
-    for block in blocks(root_of(piece.tree)):
+    for block in query_blocks(root_of(piece.tree)):
         if block.where not in _PLACES:
             continue
         names = names_of(block.node)
         used = [datasets[name] for name in names.occurrences if name in datasets]
-        if len({dataset.site for dataset in used}) == 1 and not names.borrowed:
-            needs = any(bound_columns(dataset, range(len(dataset.columns))) for dataset in used)
-            if needs or _shrinks(block.node):
-                yield block
+        if len({dataset.site for dataset in used}) == 1 and not names.borrowed and _shrinks(block.node):
+            yield block
 
 
 def _shrinks(node: Node) -> bool:

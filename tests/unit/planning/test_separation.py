@@ -59,6 +59,12 @@ def groups_of(plan: Plan) -> list[Step]:
         "rates USING (channel)",
         "SELECT tier FROM people GROUP BY tier HAVING sum(income) > 20000",
         "SELECT count(*) FROM (SELECT channel FROM payments GROUP BY channel HAVING avg(amount) > 0)",
+        "SELECT count(*) FROM payments WHERE amount >= 10",
+        "SELECT tier, count(*) FROM people JOIN payments USING (account_id) WHERE amount < 20 GROUP BY people.tier",
+        "SELECT tier FROM people JOIN payments USING (account_id) WHERE amount >= 10 GROUP BY tier",
+        "SELECT channel, avg(score) FROM (FROM payments WHERE amount >= 10) AS p WHERE amount < 20 GROUP BY channel",
+        "SELECT count(*) FROM payments AS p SEMI JOIN (FROM people WHERE tier = 'gold') AS q "
+        "ON p.account_id = q.account_id WHERE p.amount >= 20",
         "WITH p AS (FROM payments ORDER BY payment_id LIMIT 90) SELECT sum(amount) FROM p",
         "WITH p AS (FROM payments) SELECT sum(amount), (SELECT count(*) FROM p) AS c FROM p",
         "SELECT sum(amount) AS s, $label AS l FROM payments WHERE channel = $label",
@@ -85,6 +91,13 @@ def test_an_aggregate_step_has_a_relation_and_says_how_it_is_grouped(governed: A
         "measures": [{"function": "sum", "column": "m0"}, {"function": "count_star", "column": None}],
         "entities": [{"column": "e0", "lake": "transactions", "dataset": "payments"}],
     }
+
+
+def test_rows_that_a_boundary_chose_are_counted_by_their_individuals(governed: Any) -> None:
+    [step] = groups_of(governed.plan("SELECT count(*) FROM payments AS p WHERE p.amount >= 10"))
+    assert [column.name for column in step.relation] == ["e0"]
+    assert step.protection is not None
+    assert [(each.column, each.dataset) for each in step.protection.entities] == [("e0", "payments")]
 
 
 def test_what_leaves_an_aggregate_step_is_public_and_remembers_where_it_comes_from(governed: Any) -> None:
@@ -180,6 +193,8 @@ def test_columns_that_meet_nowhere_are_named_with_a_way_out(governed: Any, sql: 
         ("SELECT account_id, sum(amount) FROM payments GROUP BY 1", "transactions.payments.account_id", "in GROUP BY"),
         ("SELECT channel, sum(amount) FROM payments WHERE amount > 11 GROUP BY 1", AMOUNT, "in a condition"),
         ("SELECT sum(amount) OVER () FROM payments", AMOUNT, "window"),
+        ("SELECT payment_id FROM payments WHERE amount >= 10", AMOUNT, "in a condition"),
+        ("SELECT count(*) FROM (SELECT channel FROM payments WHERE amount >= 10)", AMOUNT, "is not read beside it"),
         ("SELECT sum(income), max(name) FROM people", "users.people.name", "secret"),
         (
             "WITH p AS (FROM payments LIMIT 9), q AS (SELECT sum(amount) FROM p) FROM q, p",

@@ -17,7 +17,7 @@ _OCCURRENCE_PATH = 3
 
 
 @dataclass(frozen=True)
-class Block:
+class QueryBlock:
     """A query node, where it stands, and the WITH entries visible to it, the outermost first."""
 
     node: Node
@@ -25,7 +25,7 @@ class Block:
     around: tuple[Definition, ...]
 
 
-def blocks(node: Node) -> Iterator[Block]:
+def query_blocks(node: Node) -> Iterator[QueryBlock]:
     """Every block of the statement, each after those inside it. What recurs is not looked into."""
     yield from _blocks(node, "statement", ())
 
@@ -76,7 +76,7 @@ def with_definitions(node: Node, definitions: list[Definition]) -> Node:
 def prune(node: Node) -> bool:
     """Drop, in place, WITH entries of the statement that nothing names; say whether there were any."""
     dropped = False
-    for block in list(blocks(node)):
+    for block in list(query_blocks(node)):
         entries = (block.node.get("cte_map") or {}).get("map") or []
         needed = set(names_of({**block.node, "cte_map": {"map": []}}).borrowed) if entries else set()
         kept: list[Node] = []
@@ -89,7 +89,7 @@ def prune(node: Node) -> bool:
     return dropped
 
 
-def _blocks(node: Node, where: Where, around: tuple[Definition, ...]) -> Iterator[Block]:
+def _blocks(node: Node, where: Where, around: tuple[Definition, ...]) -> Iterator[QueryBlock]:
     inside = around
     for entry in (node.get("cte_map") or {}).get("map") or []:
         query = entry["value"]["query_node"]
@@ -104,10 +104,10 @@ def _blocks(node: Node, where: Where, around: tuple[Definition, ...]) -> Iterato
                 yield from _blocks(branch, "branch", inside)
         else:
             yield from _inner(part, inside)
-    yield Block(node, where, around)
+    yield QueryBlock(node, where, around)
 
 
-def _inner(value: Any, around: tuple[Definition, ...]) -> Iterator[Block]:
+def _inner(value: Any, around: tuple[Definition, ...]) -> Iterator[QueryBlock]:
     """The blocks of the subqueries in a part of a query node. Iterative: only subqueries cost a level of the stack."""
     stack = [value]
     while stack:
