@@ -120,6 +120,7 @@ class Agent:
             self._keep_beating,
             self._keep_reporting,
             self._keep_watching,
+            self._keep_policies,
             self._keep_sketching,
             self._keep_sweeping,
         )
@@ -189,6 +190,7 @@ class Agent:
             case RelayCommand():
                 await self._parts.relays.serve(command)
             case RefreshCommand():
+                await asyncio.to_thread(self._parts.lakes.reload_policies)
                 await asyncio.to_thread(self._parts.lakes.refresh, command.lake, again=True)
                 self._parts.changed.set()
             case DropCommand():
@@ -233,6 +235,13 @@ class Agent:
                 self._parts.changed.set()
                 self._sketch_due.set()
             await asyncio.sleep(max(_WATCH_EVERY_S, (time.monotonic() - began_s) / _WATCH_SHARE))
+
+    async def _keep_policies(self) -> None:
+        """A change is in force within about a second, however long it takes to list the lakes."""
+        while True:
+            if await asyncio.to_thread(self._parts.lakes.reload_policies):
+                self._parts.changed.set()
+            await asyncio.sleep(_WATCH_EVERY_S)
 
     async def _keep_sketching(self) -> None:
         while True:

@@ -89,15 +89,15 @@ class LakeRegistry:
         return {lake.name: lake.root for lake in self._lakes.values()}
 
     def refresh(self, lake: str | None = None, *, again: bool = False) -> bool:
-        """List the lakes (or one), read what changed and, with `again`, what was broken; say whether anything did.
-
-        Policies are looked at again too.
-        """
+        """List the lakes (or one), read what changed and, with `again`, what was broken; say whether anything did."""
         with self._lock:
-            reloaded = self._telling.reload()
             names = list(self._lakes) if lake is None else [lake] if lake in self._lakes else []
             changed = [self._refresh(self._lakes[name], self._states[name], again) for name in names]
-            return reloaded or any(changed)
+            return any(changed)
+
+    def reload_policies(self) -> bool:
+        """Look at the policy files again; True where what is told changes. Waits for no listing."""
+        return self._telling.reload()
 
     def reports(self) -> tuple[list[LakeReport], list[DatasetReport]]:
         """What the control plane is told."""

@@ -72,6 +72,7 @@ class PolicyBook:
         self._clock = clock
         self._keep_s = keep_s
         self._lock = threading.Lock()
+        self._reloading = threading.Lock()
         for lake, policy in policies.items():
             store.keep(lake, policy, self._now_ms())
 
@@ -106,7 +107,8 @@ class PolicyBook:
 
     def reload(self) -> bool:
         """Look at every file again; True where a policy or what is wrong with one changed."""
-        changed = [self._reload(lake, shelf) for lake, shelf in self._shelves.items()]
+        with self._reloading:
+            changed = [self._reload(lake, shelf) for lake, shelf in self._shelves.items()]
         return any(changed)
 
     def _reload(self, lake: str, shelf: _Shelf) -> bool:

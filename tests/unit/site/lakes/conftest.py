@@ -77,7 +77,7 @@ class Governed:
 
     def write(self, text: str) -> bool:
         self.file.write_text(text)
-        return self.lakes.refresh()
+        return self.lakes.reload_policies()
 
     @property
     def report(self) -> LakeReport:
