@@ -41,8 +41,10 @@ class Guard:
         self._closing.close()
 
     def plan(self, plan: Plan, *, labels: bool = True) -> None:
-        """Bind each step's statement, with or without what its labels are worked out from, and work them out."""
-        for step in plan.steps:
+        """Bind the statement; with labels also the scans that need it, and work the labels of all of them out."""
+        for step in plan.steps if labels else [plan.step(plan.result_step)]:
+            if step.kind == "scan" and not _is_bound(step):
+                continue
             question = Question(sql=step.sql, params=step.params, lineage=labels)
             request = BindRequest(tables=list(_tables(step)), questions=[question], now=NOW, prefix="cx")
             [binding] = self._binder.bind(request)
@@ -85,6 +87,11 @@ class Guard:
             )
             self._books.record.add(released)
             self._books.record.add(Entry(at_ms=self._jobs, kind=released.kind, decision="served", step=name))
+
+
+def _is_bound(scan: Step) -> bool:
+    """Whether the planner binds the scan for its labels: those of bare columns of all rows it knows without."""
+    return " WHERE " in scan.sql or " JOIN " in scan.sql
 
 
 def _tables(step: Step) -> Iterator[BoundTable]:

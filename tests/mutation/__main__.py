@@ -29,7 +29,10 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "datacanal/planning/gate.py",
         ("planning/test_gate.py", "planning/test_hostile_statements.py", "planning/test_legal_statements.py"),
     ),
-    "names": ("datacanal/planning/names.py", ("planning/test_names.py", "planning/test_gate.py")),
+    "names": (
+        "datacanal/planning/names.py",
+        ("planning/test_names.py", "planning/test_gate.py", "planning/test_hostile_statements.py"),
+    ),
     "labels": ("datacanal/planning/lineage/*.py", ("planning/lineage",)),
     "egress gate": ("datacanal/site/gate/*.py", ("site/gate",)),
     "policy": ("datacanal/site/policy/*.py", ("site/policy",)),

@@ -51,7 +51,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
 
 
 def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, Change]]:
-    silent = _annotations_and_docstrings(tree)
+    silent = _unnoticeable(tree)
     for node in ast.walk(tree):
         if id(node) in silent:
             continue
@@ -67,11 +67,18 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, Change]]:
             yield node, _other_constant
 
 
-def _annotations_and_docstrings(tree: ast.AST) -> set[int]:
-    """Nodes that no test can notice, with all inside them: types, texts that stand alone, and what f-strings say."""
+_WORDS = frozenset({"hint", "reason", "remedy", "words"})
+"""Arguments that hold words for people; tests are about what they say, not about how."""
+
+
+def _unnoticeable(tree: ast.AST) -> set[int]:
+    """Nodes that no test can notice, with all inside them: types, decorators, texts that stand alone, words."""
     roots: list[ast.AST] = []
     for node in ast.walk(tree):
         roots += [each for each in (getattr(node, "annotation", None), getattr(node, "returns", None)) if each]
+        roots += getattr(node, "decorator_list", [])
+        if isinstance(node, ast.keyword) and node.arg in _WORDS:
+            roots.append(node)
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             roots.append(node)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
