@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
 from tests.benchmarks.pulling import NOW
 
 from datacanal.control.binders import BinderPool
@@ -32,8 +34,12 @@ class Guard:
         self._binder.start()
         self._closing.callback(self._binder.stop)
         self._kernel = self._closing.enter_context(duckdb.connect(config={"threads": 2}))
-        self._books = open_books(folder)
+        self._books = open_books(folder / "served")
         self._closing.callback(self._books.close)
+        releases = open_books(folder / "released")
+        self._closing.callback(releases.close)
+        self._releases = releases.record
+        self._releasing = self._closing.enter_context(Session(releases.engine))
         self._jobs = 0
 
     def close(self) -> None:
@@ -67,14 +73,9 @@ class Guard:
             assert is_signed_by(keys.public, labels_text("job", transfer.from_step, plan.digest, read), signature)
 
     def record(self, plan: Plan) -> None:
-        """Each release and each time that a release was served, durably, in transactions of their own.
-
-        Sites write them in the release's own transaction, so this is more than it costs them.
-        """
+        """What sites record: each release, in a transaction that is there anyway, and by itself that it was served."""
         self._jobs += 1
-        leaving = [*(transfer.from_step for transfer in plan.transfers), plan.result_step]
-        for name in leaving:
-            step = plan.step(name)
+        for name in [*(transfer.from_step for transfer in plan.transfers), plan.result_step]:
             released = Entry(
                 at_ms=self._jobs,
                 kind="result" if name == plan.result_step else "transfer",
@@ -82,11 +83,11 @@ class Guard:
                 job=f"job_{self._jobs}",
                 step=name,
                 plan_digest=plan.digest,
-                columns=classes_of(step.columns),
+                columns=classes_of(plan.step(name).columns),
                 digest="d" * 64,
             )
-            self._books.record.add(released)
-            self._books.record.add(Entry(at_ms=self._jobs, kind=released.kind, decision="served", step=name))
+            self._releases.append(self._releasing, released)
+            self._books.record.add(replace(released, decision="served"))
 
 
 def _is_bound(scan: Step) -> bool:
