@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+JOBS   ?= 2
 PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
 .DEFAULT_GOAL := help
@@ -15,8 +16,14 @@ install: $(VENV)/.runtime ## make .venv with the command .venv/bin/datacanal
 demo: $(VENV)/.runtime ## one question over two sample bank lakes, end to end (KEEP=1 leaves it running)
 	@$(BIN)/datacanal demo $(if $(KEEP),--keep)
 
+# What is started as a service has deadlines: those tests run one after the other.
 test: $(VENV)/.dev .venv-tpch/.made ## all tests of this machine, under 8 minutes; ends with what was skipped and why
+ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
+else
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile tests/unit tests/policy
+	@$(BIN)/pytest tests/contract tests/integration tests/e2e
+endif
 
 check: $(VENV)/.dev ## format, lint, types, import arrows
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }

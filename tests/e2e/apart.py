@@ -56,9 +56,9 @@ def can_run() -> bool:
 
 
 def as_user(user: int, command: Sequence[str]) -> list[str]:
-    """The command, run by that user without any privilege."""
+    """The command, run by that user without any privilege, for as long as we are there."""
     becoming = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"]
-    command = [*becoming, "--bounding-set=-all", "--no-new-privs", *command]
+    command = [*becoming, "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL", *command]
     walls = [each for tree in (ROOT, Path(sys.prefix), Path(sys.base_prefix)) for each in _wall(tree)]
     if not walls:
         return command
