@@ -45,8 +45,8 @@ mutants: $(VENV)/.dev ## how many small changes of the same modules their unit t
 bench: $(VENV)/.dev .venv-tpch/.made ## the measured promises, beside something real in the same run
 	@for program in planning latency record tpch gate; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
 
-soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, a 5 GB result
-	@$(BIN)/pytest -m soak tests/soak $(ARGS)
+soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, 20,000 among canaries, a 5 GB result
+	@$(BIN)/pytest -m soak tests/soak tests/policy $(ARGS)
 
 lock: ## make the lock files anew (needs uv)
 	@for name in "runtime:pyproject.toml --group build" \
