@@ -276,8 +276,8 @@ def test_an_unreadable_lake_keeps_the_service_from_starting(directory: Service) 
 
 
 def test_a_policy_without_a_default_class_keeps_the_service_from_starting(directory: Service) -> None:
-    (directory.home / "policy.toml").write_text("[datasets.payments]\n")
-    refused(directory, "bad_policy", "policy.toml", "default_class")
+    (directory.home / "users.policy.toml").write_text("[datasets.payments]\n")
+    refused(directory, "bad_policy", "users.policy.toml", "default_class")
 
 
 def test_a_port_in_use_keeps_the_service_from_starting(directory: Service) -> None:
