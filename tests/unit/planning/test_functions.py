@@ -21,7 +21,7 @@ _TABLE_KINDS = ("table", "table_macro")
 
 
 def installed() -> list[tuple[str, str]]:
-    return duckdb.execute("SELECT DISTINCT function_name, function_type FROM duckdb_functions()").fetchall()
+    return duckdb.connect().execute("SELECT DISTINCT function_name, function_type FROM duckdb_functions()").fetchall()
 
 
 def test_every_function_of_the_installed_duckdb_is_classified() -> None:

@@ -23,7 +23,7 @@ from datacanal.planning.text import lexemes, nesting, statements
 
 def whole_tree(sql: str) -> dict[str, Any]:
     """The tree as sites read it: nothing skipped."""
-    row = duckdb.execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}).fetchone()
+    row = duckdb.connect().execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}).fetchone()
     assert row is not None
     return dict(json.loads(row[0]))
 

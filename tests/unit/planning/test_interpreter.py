@@ -64,7 +64,7 @@ def test_datasets_may_be_tables_relations_or_parquet_files(bench: Any, tmp_path:
     pq.write_table(table, tmp_path / "it's.parquet")
     lake = {
         "tab": table,
-        "rel": duckdb.sql("SELECT 3 AS a"),
+        "rel": duckdb.connect().sql("SELECT 3 AS a"),
         "file": tmp_path / "it's.parquet",
         "files": str(tmp_path / "*.parquet"),
     }

@@ -10,9 +10,11 @@ from datacanal.site.lakes.reading import LakeReader
 
 
 def oracle(lake: Path, hive: bool = False) -> list[tuple[str, str]]:
-    rows = duckdb.sql(
-        f"DESCRIBE FROM read_parquet('{lake}/**/*.parquet', union_by_name=true, hive_partitioning={hive})"
-    ).fetchall()
+    rows = (
+        duckdb.connect()
+        .execute(f"DESCRIBE FROM read_parquet('{lake}/**/*.parquet', union_by_name=true, hive_partitioning={hive})")
+        .fetchall()
+    )
     return [(row[0], row[1]) for row in rows]
 
 
