@@ -16,13 +16,13 @@ install: $(VENV)/.runtime ## make .venv with the command .venv/bin/datacanal
 demo: $(VENV)/.runtime ## one question over two sample bank lakes, end to end (KEEP=1 leaves it running)
 	@$(BIN)/datacanal demo $(if $(KEEP),--keep)
 
-# What is started as a service has deadlines: those tests run one after the other.
-test: $(VENV)/.dev .venv-tpch/.made ## all tests of this machine, under 8 minutes; ends with what was skipped and why
+# Tests of whole services use both cores of a small machine by themselves: they run one after the other.
+test: $(VENV)/.dev .venv-tpch/.made ## all tests of this machine, about 10 minutes; ends with what was skipped and why
 ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile tests/unit tests/policy
-	@$(BIN)/pytest tests/contract tests/integration tests/e2e
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile tests/unit tests/policy tests/contract tests/integration
+	@$(BIN)/pytest tests/e2e
 endif
 
 check: $(VENV)/.dev ## format, lint, types, import arrows
