@@ -50,6 +50,7 @@ soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, 
 
 lock: ## make the lock files anew (needs uv)
 	@for name in "runtime:pyproject.toml --group build" \
+	             "worker:pyproject.toml --extra worker -c requirements/runtime.lock" \
 	             "dev:pyproject.toml --group build --group dev --all-extras -c requirements/runtime.lock" \
 	             "tpch:--group pyproject.toml:tpch"; do \
 	   uv pip compile $${name#*:} --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
