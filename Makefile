@@ -6,7 +6,7 @@ JOBS   ?= 2
 PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check coverage mutants bench soak lock clean
+.PHONY: help install demo test check coverage mutants bench soak images bundle lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,17 @@ bench: $(VENV)/.dev .venv-tpch/.made ## the measured promises, beside something 
 soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, 20,000 among canaries, a 5 GB result
 	@$(BIN)/pytest -m soak tests/soak tests/policy $(ARGS)
 
+images: $(VENV)/.runtime ## container images for the engine of this machine; BASE_IMAGE=, CA_BUNDLE= as images/README.md says
+	@$(BIN)/python -m images
+
+bundle: images ## both images as one file, for a machine without a network
+	@version=$$($(BIN)/datacanal --version | cut -d' ' -f2); bundle=.cache/images/datacanal-$$version.tar; \
+	  docker save --output $$bundle datacanal-worker:$$version datacanal-server:$$version \
+	  && gzip -1 --force $$bundle && ls -sh $$bundle.gz
+
 lock: ## make the lock files anew (needs uv)
 	@for name in "runtime:pyproject.toml --group build" \
+	             "worker:pyproject.toml --extra worker -c requirements/runtime.lock" \
 	             "dev:pyproject.toml --group build --group dev --all-extras -c requirements/runtime.lock" \
 	             "tpch:--group pyproject.toml:tpch"; do \
 	   uv pip compile $${name#*:} --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

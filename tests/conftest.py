@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.plugins.skips",
     "tests.plugins.tpch",
     "tests.plugins.estate",
+    "tests.plugins.engine",
 ]
 
 

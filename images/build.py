@@ -1,0 +1,118 @@
+"""The images in the order in which they need each other, each made only when what it is made of has changed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from images.apt import APT, mirror_of, mirrors
+from images.authorities import authorities_in
+from images.context import Part
+from images.digests import digest, of_files
+from images.engine import Engine
+from images.locks import Target, beyond, pins_for
+from images.origin import Origin, origin_of
+from images.root import archive, check_machine, make_root, read_recipe
+from images.wheels import download, installer, own_wheel, source_digest
+
+BASE, RUNTIME, WORKER, SERVER = "datacanal-base", "datacanal-runtime", "datacanal-worker", "datacanal-server"
+HERE = Path(__file__).parent
+_ASK = """
+import json, os, platform, venv
+print(json.dumps([platform.python_version(), platform.machine(), os.confstr("CS_GNU_LIBC_VERSION")]))
+"""
+
+
+@dataclass
+class Build:
+    """One run over a tree. What the site chose is in the environment: BASE_IMAGE, CA_BUNDLE, SOURCE_DATE_EPOCH."""
+
+    tree: Path
+    engine: Engine
+    environment: Mapping[str, str]
+    say: Callable[[str], None]
+    cache: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cache = self.tree / ".cache" / "images"
+        self.cache.mkdir(parents=True, exist_ok=True)
+
+    def all(self) -> tuple[str, ...]:
+        """Makes whatever is missing; gives the names of the images that are there afterwards."""
+        base = self.environment.get("BASE_IMAGE") or self._own_base()
+        if not self.engine.has(base):
+            self.engine.pull(base)
+        target = self._target(base)
+        with self._told("wheels"):
+            shared, more, own, origin = self._wheels(target)
+        runtime = self._runtime(base, shared)
+        parts = {"pip": installer(), "own": own}
+        made = (
+            self._final(WORKER, runtime, {**parts, "more": more}, origin),
+            self._final(SERVER, runtime, parts, origin),
+        )
+        return (base, runtime, *made)
+
+    def _own_base(self) -> str:
+        recipe = read_recipe(HERE / "base" / "recipe.toml")
+        made_of = [HERE / "base" / "recipe.toml", HERE / "root.py"]
+        tag = of_files(HERE, made_of)
+        if not self.engine.has(f"{BASE}:{tag}"):
+            check_machine()
+            with self._told(BASE), tempfile.TemporaryDirectory(dir=self.cache) as scratch:
+                root = Path(scratch, "root")
+                make_root(recipe, mirror_of(recipe.suite, mirrors(APT)), root, self.cache / "debootstrap.log")
+                self.engine.import_root(archive(root), BASE, tag)
+        return f"{BASE}:{tag}"
+
+    def _target(self, base: str) -> Target:
+        python, machine, libc = json.loads(self.engine.ask(base, _ASK))
+        return Target(python, machine, int(libc.rpartition(".")[2]))
+
+    def _wheels(self, target: Target) -> tuple[Path, Path, Path, Origin]:
+        """Folders of wheels that both images have, that only the worker has, and our own; where our own come from."""
+        locks = self.tree / "requirements"
+        runtime, worker = (pins_for(target, (locks / f"{name}.lock").read_text()) for name in ("runtime", "worker"))
+        more = beyond(worker, runtime)
+        shared = download(beyond(worker, more), target, self.cache)
+        origin = origin_of(self.tree, source_digest(self.tree), self.environment)
+        return shared, download(more, target, self.cache), own_wheel(self.tree, self.cache, origin.epoch_s), origin
+
+    def _runtime(self, base: str, wheels: Path) -> str:
+        bundle = self.environment.get("CA_BUNDLE")
+        authorities = authorities_in(Path(bundle)) if bundle else {}
+        dockerfile = HERE / "runtime" / "Dockerfile"
+        made_of: list[str | bytes] = [self.engine.id(base), wheels.name, dockerfile.read_bytes(), *authorities.values()]
+        tag = f"{RUNTIME}:{digest(made_of)}"
+        parts: dict[str, Part] = {"Dockerfile": dockerfile, "pip": installer(), "wheels": wheels}
+        with tempfile.TemporaryDirectory(dir=self.cache) as none:
+            parts["authorities"] = Path(none)
+            parts |= {f"authorities/{name}": data for name, data in authorities.items()}
+            if not self.engine.has(tag):
+                with self._told(RUNTIME):
+                    self.engine.build(parts, [tag], {"BASE": base}, {}, self.cache)
+        return tag
+
+    def _final(self, name: str, runtime: str, parts: Mapping[str, Part], origin: Origin) -> str:
+        tags = [f"{name}:{tag}" for tag in ("latest", origin.version)]
+        short = name.removeprefix("datacanal-")
+        with self._told(name):
+            self.engine.build(
+                {"Dockerfile": HERE / short / "Dockerfile", **parts},
+                tags,
+                {"RUNTIME": runtime},
+                origin.labels(f"Datacanal {short}"),
+                self.cache,
+            )
+        return tags[0]
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        started = monotonic()
+        yield
+        self.say(f"{what:<18} {monotonic() - started:6.1f} s")
