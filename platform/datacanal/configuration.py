@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from datacanal.domain.errors import BadConfiguration, NotAvailable
+from datacanal.launcher_section import LauncherSection
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
 _UNITS = {
@@ -187,6 +188,7 @@ class Configuration(Section):
     home: Path = Path("state")
     control: ControlSection = ControlSection()
     gateway: GatewaySection | None = None
+    launcher: LauncherSection = LauncherSection()
     sites: list[SiteSection] = Field(default_factory=list)
     limits: LimitsSection = LimitsSection()
     planning: PlanningSection = PlanningSection()

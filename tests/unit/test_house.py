@@ -43,6 +43,7 @@ VIOLATIONS = {
     "the control plane never touches Dask": ("control/__init__.py", "import distributed"),
     "the client needs only the protocol": ("client/__init__.py", "import duckdb"),
     "inside a site only the runner and the workers": ("site/__init__.py", "import pickle"),
+    "Docker is spoken to by the launcher's engine alone": ("site/joining.py", "import docker"),
     "the domain uses the standard library only": ("domain/errors.py", "import pydantic"),
 }
 

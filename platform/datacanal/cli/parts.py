@@ -109,6 +109,9 @@ def serve_gateway(config: Config = _DEFAULT) -> None:
 
 
 def serve_launcher(config: Config = _DEFAULT) -> None:
-    """Not built yet: the process that alone holds the Docker socket."""
-    hint = f'Use backend = "local" in {config}.'
-    raise NotAvailable(key="datacanal serve launcher", what="the launcher", hint=hint)
+    """Run the launcher: the process that alone holds the Docker socket."""
+    configuration = load_configuration(config)
+    # As above.
+    from datacanal.site.launcher.service import serve_launcher as serve
+
+    serve(configuration)

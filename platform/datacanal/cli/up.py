@@ -45,12 +45,15 @@ def tell(line: str) -> None:
 
 
 def parts_of(configuration: Configuration) -> list[Part]:
-    """The control plane and every site."""
+    """The control plane and every site; before them the launcher, where a pool needs it."""
     logs = configuration.home / "logs"
     config = ["--config", str(configuration.file)]
     sites = [Part(f"site {site.name}", ["serve", "site", site.name, *config], logs / f"site-{site.name}.log")
              for site in configuration.sites]  # fmt: skip
-    return [Part("control", ["serve", "control", *config], logs / "control.log"), *sites]
+    control = Part("control", ["serve", "control", *config], logs / "control.log")
+    if all(site.pool.backend == "local" for site in configuration.sites):
+        return [control, *sites]
+    return [Part("launcher", ["serve", "launcher", *config], logs / "launcher.log"), control, *sites]
 
 
 @contextmanager

@@ -213,6 +213,18 @@ class FileNotWritable(UserError):
     advises = "Choose another place, or free the space it needs."
 
 
+class ContainerRefused(UserError):
+    code = "container_refused"
+    says = "The launcher of site {site!r} starts no such container: {reason}"
+    advises = "{hint}"
+
+
+class ContainerDiffers(UserError):
+    code = "container_differs"
+    says = "Site {site!r} has another {what} called {name!r}."
+    advises = "Choose a new name, or remove that one first."
+
+
 class JobCancelled(UserError):
     code = "job_cancelled"
     says = "The job {job!r} was cancelled."
@@ -417,6 +429,12 @@ class OutputTooLarge(ResourceError):
     advises = "Ask for less: aggregate, filter, or name fewer columns."
 
 
+class NoSubnetLeft(ResourceError):
+    code = "no_subnet_left"
+    says = "No addresses are left for the network of pool {pool!r}: all of {subnets} is in use."
+    advises = "Stop pools that are not needed, or give launcher.subnets a larger range."
+
+
 class TimeoutExceeded(ResourceError):
     code = "timeout"
     says = "The job exceeded its {clock} of {limit_s} s."
@@ -582,6 +600,42 @@ class PoolDidNotStart(ExternalError):
     retriable = True
     says = "The worker pool did not start: {reason}"
     advises = "See pool.log in the site's home; the pool is started again with the next step."
+
+
+class LauncherUnreachable(ExternalError):
+    code = "launcher_unreachable"
+    retriable = True
+    says = "The launcher cannot be reached at {socket}: {reason}"
+    advises = "Check that `datacanal serve launcher` runs, and that this site's user may open the socket."
+
+
+class ContainerEngineUnreachable(ExternalError):
+    code = "container_engine_unreachable"
+    retriable = True
+    says = "The container engine at {docker_host} cannot be reached: {reason}"
+    advises = "Start it, or correct launcher.docker_host; the launcher's user must be allowed to open its socket."
+
+
+class ContainerEngineRefused(ExternalError):
+    code = "container_engine_refused"
+    says = "The container engine did not {action}: {reason}"
+    advises = "Correct what the engine names; its own log says more."
+
+
+class ImageNotFound(ExternalError):
+    code = "image_not_found"
+    says = "The container engine has no image {image!r}."
+    advises = "Build it with `make images`, or correct launcher.image."
+
+
+class BootSuperseded(ExternalError):
+    """Another boot of the site's agent has said hello since, or this one never did."""
+
+    code = "boot_superseded"
+    says = (
+        "The launcher does not start anything for boot {boot} of site {site!r}: it is not the one that said hello last."
+    )
+    advises = "The agent says hello again by itself; an agent that was replaced ends."
 
 
 class KernelMismatch(ExternalError):

@@ -39,6 +39,8 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     errors.OutputLost: 410,
     errors.SnapshotChanged: 409,
     errors.KernelMismatch: 409,
+    errors.ContainerDiffers: 409,
+    errors.BootSuperseded: 409,
 }
 
 

@@ -1,6 +1,6 @@
 """Run an ASGI application on a socket of our own: taken ports are named, stopping takes seconds, not minutes.
 
-Plain HTTP is spoken on loopback only.
+Plain HTTP is spoken on loopback and on Unix sockets only.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class HttpServer:
 
     def __init__(self, app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         _silence_uvicorn()
-        if tls is None and not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
+        if tls is None and not _is_private(listening):
             reason = f"plain HTTP on {address_of(listening)} could be read by others"
             raise BadConfiguration(file="configuration", key="listen", reason=reason)
         config = uvicorn.Config(
@@ -117,6 +117,11 @@ class HttpServer:
         if self._task is not None:
             await self._task
             await self._server.shutdown(sockets=[self._listening])
+
+
+def _is_private(listening: socket.socket) -> bool:
+    """Whether what is said there stays on this machine."""
+    return listening.family == socket.AF_UNIX or ipaddress.ip_address(listening.getsockname()[0]).is_loopback
 
 
 def _silence_uvicorn() -> None:

@@ -38,6 +38,15 @@ def test_each_part_is_one_child_with_a_log_of_its_own(tmp_path: Path) -> None:
     assert len({part.log for part in parts}) == 3
 
 
+def test_where_a_pool_is_of_containers_the_launcher_starts_first(tmp_path: Path) -> None:
+    configuration = load_configuration(make_directory(tmp_path, free_layout()))
+    core, people = configuration.sites
+    boxed = people.model_copy(update={"pool": people.pool.model_copy(update={"backend": "docker"})})
+    parts = parts_of(configuration.model_copy(update={"sites": [core, boxed]}))
+    assert [part.name for part in parts] == ["launcher", "control", "site core", "site people"]
+    assert list(parts[0].arguments[:3]) == ["serve", "launcher", "--config"]
+
+
 def test_two_instances_on_one_state_exclude_each_other(tmp_path: Path) -> None:
     with one_instance(tmp_path), pytest.raises(AlreadyRunning), one_instance(tmp_path):
         pass
