@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -38,7 +40,12 @@ def lack_here(image: str) -> str:
         with Engine(timeout_s=_ANSWER_S) as engine:
             return lack(engine, image, source_digest(ROOT))
     except CannotBuild as failure:
-        return failure.what
+        reason = failure.what
+    # The library leaves the socket open over which nobody answered; no later test shall be blamed for it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    return reason
 
 
 @pytest.hookimpl(tryfirst=True)
