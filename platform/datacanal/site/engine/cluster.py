@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from datacanal.protocol.base import Document
+from datacanal.site.engine.specification import PoolShape
 
 
 class ClusterSettings(Document):
@@ -21,11 +24,31 @@ class ClusterSettings(Document):
     scratch: str
     spill_bytes: int
     express_s: float = Field(default=5, description="how long a task may stay in the express slot")
+    host: str = Field(default="127.0.0.1", description="where scheduler and workers listen; empty: the container's own")
 
     @property
     def express_memory_bytes(self) -> int:
         """The express slot is an extra one, so it is given a quarter of a worker's memory."""
         return max(self.memory_bytes // 4, min(self.memory_bytes, 128 * 2**20))
+
+
+def settings_of(shape: PoolShape, *, tls: Path, directory: Path, express_s: float) -> ClusterSettings:
+    """The settings of a pool of that shape whose kernels may use all the memory of its workers."""
+    return ClusterSettings(
+        tls=str(tls),
+        directory=str(directory),
+        threads=shape.threads,
+        memory_bytes=shape.memory_bytes,
+        readable=shape.readable,
+        scratch=shape.scratch,
+        spill_bytes=shape.spill_bytes,
+        express_s=express_s,
+    )
+
+
+def listening_host(settings: ClusterSettings) -> str:
+    """The address that scheduler and workers listen on."""
+    return settings.host or socket.gethostbyname(socket.gethostname())
 
 
 DASK_CONFIGURATION: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The pool's only Dask client: `python -m datacanal.site.engine.runner SETTINGS`, frames on stdin and stdout.
+"""The pool's only Dask client: `python -m datacanal.site.engine.runner SETTINGS NAME`, frames on stdin and stdout.
 
 It decides with `Admission` which task runs where, hands it to a worker through Dask, and answers with its outcome.
 """
@@ -37,6 +37,9 @@ from datacanal.site.engine.runner_protocol import (
 from datacanal.site.engine.specification import OUTCOME, Task, TaskDone, TaskFailed, lost
 from datacanal.site.engine.work import Work
 from datacanal.site.engine.worker import run_work
+
+_ANSWER_S = 10
+"""A worker answers in milliseconds, or it is stopped or stuck."""
 
 
 @dataclass
@@ -141,11 +144,19 @@ class Runner:
                 await self._client.rpc(address).kill_attempt(attempt=entry.attempt)
 
     async def _tell_status(self, number: int) -> None:
-        pids: list[int] = []
-        for address in list(self._addresses.values()):
-            with contextlib.suppress(OSError):
-                pids += await self._client.rpc(address).kernel_pids()
-        announce(self._replies, StatusReply(number=number, kernel_pids=pids))
+        names = list(self._addresses)
+        answers = await asyncio.gather(*(self._kernels_of(name) for name in names))
+        found = dict(zip(names, answers, strict=True))
+        pids = [pid for kernels in answers for pid in kernels or ()]
+        silent = [name for name, kernels in found.items() if kernels is None and name in self._addresses]
+        announce(self._replies, StatusReply(number=number, kernel_pids=pids, silent=silent))
+
+    async def _kernels_of(self, name: str) -> list[int] | None:
+        """The worker's kernel processes; None where it does not answer."""
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                return list(await self._client.rpc(self._addresses[name]).kernel_pids())
+        return None
 
     def _finish(self, task_id: str, outcome: TaskDone | TaskFailed) -> None:
         del self._entries[task_id]

@@ -36,7 +36,7 @@ class WorkerLeft(Document):
 
 
 class StatusRequest(Document):
-    """Asks for the kernel processes; the answer carries the same number."""
+    """Asks how the workers are; the answer carries the same number."""
 
     op: Literal["status"] = "status"
     number: int
@@ -55,6 +55,7 @@ class StatusReply(Document):
     op: Literal["status"] = "status"
     number: int
     kernel_pids: list[int]
+    silent: list[str] = Field(description="workers that did not answer in time")
 
 
 Reply = Annotated[RunReply | StatusReply, Field(discriminator="op")]

@@ -1,4 +1,4 @@
-"""The pool's Dask scheduler: `python -m datacanal.site.engine.scheduler SETTINGS`, on loopback, mutual TLS only."""
+"""The pool's Dask scheduler: `python -m datacanal.site.engine.scheduler SETTINGS NAME`, mutual TLS only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distributed import Scheduler, Security
 from datacanal.frames import claim_stdout
 from datacanal.lifeline import hold_on
 from datacanal.site.engine.announcements import SchedulerAddress, announce
-from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
+from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, listening_host, quiet, security_arguments
 
 
 class ClosedScheduler(Scheduler):
@@ -26,7 +26,7 @@ async def serve(settings: ClusterSettings, told: BinaryIO) -> None:
     """Tell the parent the address, then schedule until ended."""
     security = Security(**security_arguments(settings.tls))  # type: ignore[no-untyped-call]  # distributed's own
     async with ClosedScheduler(
-        host="127.0.0.1", port=0, protocol="tls", security=security, dashboard=False
+        host=listening_host(settings), port=0, protocol="tls", security=security, dashboard=False
     ) as scheduler:
         announce(told, SchedulerAddress(address=scheduler.address))
         await scheduler.finished()

@@ -139,11 +139,20 @@ def lost(reason: str) -> TaskFailed:
 
 
 class PoolShape(Document):
-    """How the pool is made: workers of one regular slot each, and one express slot for short steps."""
+    """How the pool is made: workers of one regular slot each, and one express slot for short steps.
+
+    A pool with `least` has between so many and `workers`, as its queue asks for.
+    """
 
     workers: int
+    least: int | None = None
     threads: int
     memory_bytes: int
     readable: list[str] = Field(description="directories that tasks may read (the lakes)")
     scratch: str = Field(description="directory for outputs, inputs and spill")
     spill_bytes: int = Field(default=16 * 2**30, description="disk that one task may fill with spill")
+
+    @property
+    def least_workers(self) -> int:
+        """How many workers the pool has when it has nothing to do."""
+        return self.workers if self.least is None else self.least

@@ -15,7 +15,7 @@ from distributed import Security, Worker, get_worker
 from datacanal.frames import claim_stdout
 from datacanal.lifeline import hold_on
 from datacanal.site.engine.announcements import WorkerAddress, announce, scheduler_address
-from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, quiet, security_arguments
+from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, listening_host, quiet, security_arguments
 from datacanal.site.engine.kernel_handle import spill_directory
 from datacanal.site.engine.kernels import Kernels
 from datacanal.site.engine.work import KernelSettings, Work
@@ -62,7 +62,7 @@ async def serve(settings: ClusterSettings, name: str, kernels: Kernels, told: Bi
         kernels=kernels,
         name=name,
         nthreads=2,  # a regular task and an express one; the runner hands in no more
-        host="127.0.0.1",
+        host=listening_host(settings),
         protocol="tls",
         security=Security(**security_arguments(settings.tls)),  # type: ignore[no-untyped-call]  # distributed's own
         local_directory=settings.directory,

@@ -1,4 +1,4 @@
-"""A pool's process as the agent holds it: frames in and out, what it says in the log, its whole family's end."""
+"""A pool's process on this machine: over pipes, with a lifeline."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from typing import IO
 
 from pydantic import BaseModel
 
-from datacanal.frames import LIMIT_BYTES, pack, receive_frame
+from datacanal.frames import LIMIT_BYTES
 from datacanal.lifeline import spawn
 from datacanal.site.fleet.log import CappedLog
-
-_PIECE_BYTES = 65536
+from datacanal.site.fleet.member import Conversation, keep_words
 
 
 class Child:
-    """Started with `start`; `kill` and `gone` may be called any number of times."""
+    """A `Member`, made by `start`."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._transports: list[asyncio.BaseTransport] = []
         self._gone = asyncio.Event()
-        self._frames: asyncio.StreamReader
-        self._requests: asyncio.WriteTransport
+        self._conversation: Conversation
         self._watch: asyncio.Task[None]
 
     @classmethod
@@ -34,8 +32,7 @@ class Child:
             spawn, module, arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         child = cls(process)
-        child._frames = await child._reader(process.stdout)
-        child._requests = await child._writer(process.stdin)
+        child._conversation = Conversation(await child._reader(process.stdout), await child._writer(process.stdin))
         child._watch = asyncio.create_task(child._listen(await child._reader(process.stderr), log))
         return child
 
@@ -46,11 +43,11 @@ class Child:
 
     async def hear(self) -> bytes | None:
         """The next frame that it sends; None when it has died."""
-        return await receive_frame(self._frames)
+        return await self._conversation.hear()
 
     def tell(self, document: BaseModel) -> None:
         """Send a frame; said to the dead it is lost."""
-        self._requests.write(pack(document.model_dump_json().encode()))
+        self._conversation.tell(document)
 
     def kill(self) -> None:
         """End it now; its own children follow by their lifelines."""
@@ -62,8 +59,7 @@ class Child:
 
     async def _listen(self, words: asyncio.StreamReader, log: CappedLog) -> None:
         """Standard error is inherited by its children, so its end is the end of them all."""
-        while said := await words.read(_PIECE_BYTES):
-            log.append(said)
+        await keep_words(words, log)
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
         for transport in self._transports:

@@ -1,4 +1,4 @@
-"""One life of a local pool: its scheduler, runner and workers, from their start until one of the first two dies."""
+"""One life of a pool: its scheduler, runner and workers, from their start until one of the first two dies."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datacanal.domain.errors import PoolDidNotStart
+from datacanal.domain.errors import DatacanalError, PoolDidNotStart
 from datacanal.site.engine.announcements import SchedulerAddress, WorkerAddress
-from datacanal.site.engine.cluster import ClusterSettings
 from datacanal.site.engine.runner_protocol import (
     REPLY,
     KillRequest,
     RunReply,
     RunRequest,
+    StatusReply,
     StatusRequest,
     WorkerJoined,
     WorkerLeft,
 )
-from datacanal.site.engine.specification import Task, TaskDone, TaskFailed, lost
-from datacanal.site.fleet.children import Child
-from datacanal.site.fleet.log import CappedLog
+from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed, lost
+from datacanal.site.fleet.house import House, Role
+from datacanal.site.fleet.member import Member
 
-_ENGINE = "datacanal.site.engine"
 _RESTART_S = 1.0
 """How long to wait before a worker that died while it started is started again."""
 
@@ -41,31 +40,53 @@ class Processes:
     kernels: list[int]
 
 
-class Life:
-    """Start it once and end it once; in between `lost` waits for what ends it."""
+@dataclass(frozen=True)
+class Pace:
+    """Seconds: how long without a task until the pool shrinks, and how health is watched."""
 
-    def __init__(self, settings: ClusterSettings, workers: int, log: CappedLog) -> None:
-        self._settings = settings
-        self._width = workers
-        self._log = log
-        self._scheduler: Child | None = None
-        self._runner: Child | None = None
-        self._workers: dict[str, Child] = {}
+    idle_s: float = 60
+    look_s: float = 5
+    patience_s: float = 20
+
+
+PACE = Pace()
+
+
+class Life:
+    """Start it once and end it; in between `lost` waits for what ends it."""
+
+    def __init__(self, house: House, shape: PoolShape, pace: Pace) -> None:
+        self._house = house
+        self._shape = shape
+        self._pace = pace
+        self._width = max(1, shape.least_workers)
+        self._keepers = 0
+        self._scheduler: Member | None = None
+        self._runner: Member | None = None
+        self._workers: dict[str, Member] = {}
+        self._serving: set[str] = set()
         self._joined = asyncio.Event()
         self._names = itertools.count()
         self._numbers = itertools.count()
         self._outcomes: dict[str, asyncio.Future[TaskDone | TaskFailed]] = {}
-        self._answers: dict[int, asyncio.Future[list[int]]] = {}
+        self._changed = asyncio.Event()
+        self._answers: dict[int, asyncio.Future[StatusReply]] = {}
+        self._runner_told = asyncio.Event()
         self._address: asyncio.Future[SchedulerAddress] = asyncio.get_running_loop().create_future()
         self._why_lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._duties: list[asyncio.Task[None]] = []
 
+    @property
+    def is_over(self) -> bool:
+        """Whether something ended it; its members may still be on their way out."""
+        return self._why_lost.done()
+
     async def start(self) -> None:
-        """Start all processes at once; return when a task can run. Raises `PoolDidNotStart`."""
+        """Start all members at once; return when a task can run. Raises a `DatacanalError` that says what kept it."""
+        await self._house.prepare()
         self._duty(self._keep_scheduler())
         self._duty(self._keep_runner())
-        for _ in range(self._width):
-            self._duty(self._keep_worker())
+        self._widen(self._width)
         joined = asyncio.ensure_future(self._joined.wait())
         lost = asyncio.ensure_future(self.lost())
         await asyncio.wait([joined, lost], return_when=asyncio.FIRST_COMPLETED)
@@ -73,6 +94,8 @@ class Life:
         lost.cancel()
         if self._why_lost.done():
             raise PoolDidNotStart(reason=self._why_lost.result())
+        self._duty(self._keep_small())
+        self._duty(self._keep_healthy())
 
     async def lost(self) -> str:
         """Wait until this life is over; gives the reason."""
@@ -84,30 +107,35 @@ class Life:
             self._why_lost.set_result(reason)
 
     async def end(self) -> None:
-        """End every process and wait until all are gone. Tasks under way give `attempt_lost`."""
+        """End every member and wait until all are gone. Tasks under way give `attempt_lost`."""
         self.give_up("the pool was stopped")
         for duty in self._duties:
             duty.cancel()
         await asyncio.gather(*self._duties, return_exceptions=True)
-        children = [child for child in (self._runner, self._scheduler, *self._workers.values()) if child]
-        for child in children:
-            child.kill()
-        await asyncio.gather(*(child.gone() for child in children))
+        members = [member for each in self.members().values() for member in each]
+        for member in members:
+            member.kill()
+        await asyncio.gather(*(member.gone() for member in members))
+        await self._house.clear()
         for outcome in self._outcomes.values():
             if not outcome.done():
                 outcome.set_result(lost(self._why_lost.result()))
         for answer in self._answers.values():
-            answer.set_exception(PoolDidNotStart(reason=self._why_lost.result()))
+            if not answer.done():
+                answer.set_exception(PoolDidNotStart(reason=self._why_lost.result()))
 
     async def run(self, task: Task) -> TaskDone | TaskFailed:
-        """Run the task to its outcome."""
+        """Run the task to its outcome, with another worker where there is none for it and one more is allowed."""
         outcome: asyncio.Future[TaskDone | TaskFailed] = asyncio.get_running_loop().create_future()
         self._outcomes[task.id] = outcome
+        self._changed.set()
+        self._widen(min(self._shape.workers, len(self._outcomes)))
         self._tell_runner(RunRequest(task=task))
         try:
             return await outcome
         finally:
             self._outcomes.pop(task.id, None)
+            self._changed.set()
 
     def kill(self, task_id: str) -> asyncio.Future[TaskDone | TaskFailed] | None:
         """Have the task killed; gives what its outcome will arrive in, None where it does not run here."""
@@ -116,20 +144,27 @@ class Life:
             self._tell_runner(KillRequest(task_id=task_id))
         return outcome
 
-    async def processes(self) -> Processes:
-        """The processes that live."""
+    def members(self) -> dict[Role, list[Member]]:
+        """Who lives, as far as it is known."""
+        return {
+            "scheduler": [member for member in (self._scheduler,) if member],
+            "runner": [member for member in (self._runner,) if member],
+            "worker": list(self._workers.values()),
+        }
+
+    async def status(self) -> StatusReply:
+        """What the runner says of its workers and their kernels."""
         number = next(self._numbers)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[StatusReply] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         self._tell_runner(StatusRequest(number=number))
-        return Processes(
-            schedulers=[child.pid for child in (self._scheduler,) if child],
-            runners=[child.pid for child in (self._runner,) if child],
-            workers=[child.pid for child in self._workers.values()],
-            kernels=await answer,
-        )
+        try:
+            return await answer
+        finally:
+            del self._answers[number]
 
     async def _keep_scheduler(self) -> None:
-        self._scheduler = await self._child("scheduler")
+        self._scheduler = await self._member("scheduler", "scheduler")
         frame = await self._scheduler.hear()
         if frame is not None:
             self._address.set_result(SchedulerAddress.model_validate_json(frame))
@@ -137,8 +172,9 @@ class Life:
         self.give_up("its scheduler died")
 
     async def _keep_runner(self) -> None:
-        self._runner = await self._child("runner")
+        self._runner = await self._member("runner", "runner")
         self._runner.tell(await asyncio.shield(self._address))
+        self._runner_told.set()
         while (frame := await self._runner.hear()) is not None:
             self._hear(frame)
         self.give_up("its runner died")
@@ -148,43 +184,97 @@ class Life:
             return
         reply = REPLY.validate_json(frame)
         if not isinstance(reply, RunReply):
-            self._answers.pop(reply.number).set_result(reply.kernel_pids)
+            answer = self._answers.get(reply.number)
+            if answer is not None and not answer.done():
+                answer.set_result(reply)
         elif (outcome := self._outcomes.get(reply.task_id)) is not None and not outcome.done():
             outcome.set_result(reply.outcome)
 
     async def _keep_worker(self) -> None:
-        """Have one worker, a new one whenever it dies. What a dead one spilled is removed."""
-        while True:
+        """Have one worker, a new one whenever it dies while it is wanted. What a dead one spilled is removed."""
+        while self._keepers <= self._width:
             name = f"worker-{next(self._names)}"
-            child = self._workers[name] = await self._child("worker", name)
+            member = self._workers[name] = await self._member("worker", name)
             try:
-                child.tell(await asyncio.shield(self._address))
-                if not await self._serve_with(name, child):
+                member.tell(await asyncio.shield(self._address))
+                if not await self._serve_with(name, member):
                     await asyncio.sleep(_RESTART_S)
             finally:
-                child.kill()
-            await child.gone()
+                member.kill()
+            await member.gone()
             del self._workers[name]
-            spilled = Path(self._settings.scratch, "spill", name)
+            spilled = Path(self._shape.scratch, "spill", name)
             await asyncio.to_thread(shutil.rmtree, spilled, ignore_errors=True)
+        self._keepers -= 1
 
-    async def _serve_with(self, name: str, child: Child) -> bool:
+    async def _serve_with(self, name: str, member: Member) -> bool:
         """Let the worker serve until it dies; false where it never joined."""
-        frame = await child.hear()
+        frame = await member.hear()
         if frame is None:
             return False
+        await self._runner_told.wait()
         self._tell_runner(WorkerJoined(name=name, address=WorkerAddress.model_validate_json(frame).address))
+        self._serving.add(name)
         self._joined.set()
-        await child.hear()
-        self._tell_runner(WorkerLeft(name=name))
+        await member.hear()
+        self._dismiss(name)
         return True
+
+    async def _keep_small(self) -> None:
+        """After a while without a task let go of the workers beyond the least, or of everything."""
+        while True:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), self._pace.idle_s)
+            except TimeoutError:
+                if not self._outcomes:
+                    self._shrink()
+
+    async def _keep_healthy(self) -> None:
+        """A member that lives and does not answer is as good as dead: it may be stopped, or stuck."""
+        while True:
+            await asyncio.sleep(self._pace.look_s)
+            try:
+                status = await asyncio.wait_for(self.status(), self._pace.patience_s)
+            except TimeoutError:
+                self.give_up("its runner did not answer")
+                return
+            for name in status.silent:
+                if name in self._workers:
+                    self._workers[name].kill()
+
+    def _widen(self, width: int) -> None:
+        """Keep at least so many workers."""
+        self._width = max(self._width, width)
+        while self._keepers < self._width:
+            self._keepers += 1
+            self._duty(self._keep_worker())
+
+    def _shrink(self) -> None:
+        if self._shape.least_workers == 0:
+            self.give_up("it had nothing to do")
+            return
+        self._width = self._shape.least_workers
+        for name in list(self._workers)[self._width :]:
+            self._dismiss(name)
+            self._workers[name].kill()
+
+    def _dismiss(self, name: str) -> None:
+        """Have the runner give it nothing more: said at once, so that no task is sent where nobody is."""
+        if name in self._serving:
+            self._serving.remove(name)
+            self._tell_runner(WorkerLeft(name=name))
 
     def _tell_runner(self, document: RunRequest | KillRequest | StatusRequest | WorkerJoined | WorkerLeft) -> None:
         if self._runner is not None:
             self._runner.tell(document)
 
-    async def _child(self, role: str, *arguments: str) -> Child:
-        return await Child.start(f"{_ENGINE}.{role}", [self._settings.model_dump_json(), *arguments], self._log)
+    async def _member(self, role: Role, name: str) -> Member:
+        try:
+            return await self._house.start(role, name)
+        except DatacanalError as error:
+            self.give_up(f"its {role} could not be started: {error.detail}")
+            raise
 
     def _duty(self, work: Coroutine[Any, Any, None]) -> None:
         self._duties.append(asyncio.create_task(work))
