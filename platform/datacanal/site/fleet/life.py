@@ -225,7 +225,8 @@ class Life:
         while True:
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), self._pace.idle_s)
+                async with asyncio.timeout(self._pace.idle_s):  # wait_for of 3.11 may swallow a cancellation
+                    await self._changed.wait()
             except TimeoutError:
                 if not self._outcomes:
                     self._shrink()
@@ -235,7 +236,8 @@ class Life:
         while True:
             await asyncio.sleep(self._pace.look_s)
             try:
-                status = await asyncio.wait_for(self.status(), self._pace.patience_s)
+                async with asyncio.timeout(self._pace.patience_s):
+                    status = await self.status()
             except TimeoutError:
                 self.give_up("its runner did not answer")
                 return
