@@ -34,9 +34,13 @@ async def elastic(home: Path, least: int, most: int, pace: Pace) -> AsyncIterato
         await pool.ensure_stopped()
 
 
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 
@@ -72,7 +76,7 @@ async def test_a_pool_that_may_be_without_workers_starts_for_its_first_task_and_
         pids = await workers(pool)
 
         async def is_gone() -> bool:
-            return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+            return not any(map(is_alive, pids))
 
         await until(is_gone)
         assert (await pool.run(ground.task("second"))).ok
@@ -95,7 +99,7 @@ async def test_a_pool_whose_runner_is_stopped_begins_anew(tmp_path: Path) -> Non
         [stopped] = (await pool.processes()).runners
         os.kill(stopped, signal.SIGSTOP)
         async with asyncio.timeout(30):
-            while Path(f"/proc/{stopped}").exists():  # noqa: ASYNC110
+            while is_alive(stopped):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         outcome = await pool.run(ground.task("after"))
         assert outcome.ok, outcome
