@@ -108,8 +108,12 @@ class GatewaySection(Section):
     store: str = "products"
 
 
+LEAST_CONTAINER_BYTES = 384 * 2**20
+"""Below this a worker's container has no room for data beside its own processes."""
+
+
 class PoolSection(Section):
-    """`threads` are DuckDB threads per worker; `memory` is per worker."""
+    """`threads` are DuckDB threads per worker; `memory` is per worker: with `docker` that of its whole container."""
 
     backend: Literal["local", "docker"] = "local"
     workers: int | None = Field(default=None, ge=1, le=256)
@@ -126,12 +130,19 @@ class PoolSection(Section):
             raise ValueError("min and max belong together")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min is larger than max")
+        if self.backend == "docker" and self.memory < LEAST_CONTAINER_BYTES:
+            raise ValueError(f"a worker's container needs a memory of at least {LEAST_CONTAINER_BYTES // 2**20}MiB")
         return self
 
     @property
-    def worker_count(self) -> int:
-        """Workers of a fixed pool."""
-        return self.workers or 2
+    def least_workers(self) -> int:
+        """How many workers the pool has when it has nothing to do."""
+        return self.most_workers if self.min is None else self.min
+
+    @property
+    def most_workers(self) -> int:
+        """How many workers it has when it has much to do."""
+        return self.max or self.workers or 2
 
 
 class LakeSection(Section):
@@ -301,10 +312,6 @@ def _refuse_unbuilt(configuration: Configuration) -> None:
 
 
 def _refuse_unbuilt_site(key: str, site: SiteSection) -> None:
-    if site.pool.backend != "local":
-        raise NotAvailable(key=f"{key}.pool.backend", what='the "docker" backend', hint='Use backend = "local".')
-    if site.pool.min is not None:
-        raise NotAvailable(key=f"{key}.pool.min", what="an elastic pool", hint="Use workers = N.")
     for position, lake in enumerate(site.lakes):
         if not lake.url.startswith("file://") or lake.endpoint or lake.credentials:
             raise NotAvailable(

@@ -15,7 +15,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-_VARIABLE = "DATACANAL_LIFELINE"
+VARIABLE = "DATACANAL_LIFELINE"
+"""Holds the descriptor of the pipe (or socket) whose end is the parent's."""
 
 
 def spawn(
@@ -37,7 +38,7 @@ def spawn(
     try:
         child = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            env={**(os.environ if environment is None else environment), _VARIABLE: str(read_end)},
+            env={**(os.environ if environment is None else environment), VARIABLE: str(read_end)},
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -64,7 +65,7 @@ class _WriteEnd:
 
 def hold_on() -> None:
     """In a child made by `spawn`: die when the parent dies. Without a lifeline (started by hand) it does nothing."""
-    descriptor = os.environ.pop(_VARIABLE, None)
+    descriptor = os.environ.pop(VARIABLE, None)
     if descriptor is not None:
         threading.Thread(target=_watch, args=(int(descriptor),), name="lifeline", daemon=True).start()
 

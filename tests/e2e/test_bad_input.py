@@ -294,7 +294,6 @@ def test_an_unknown_configuration_key_keeps_the_service_from_starting(directory:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("workers = 1", 'workers = 1\nbackend = "docker"', ("not_available", "backend")),
         ('url = "file://', 'url = "s3://', ("not_available", "url")),
         ("[control]", '[control]\ndatabase = "postgresql+psycopg://db"', ("not_available", "database")),
         ("workers = 1", "workers = 0", ("bad_configuration", "workers")),

@@ -106,7 +106,7 @@ class Agent:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._pool_ready = False
+        self._pool_tried = False
         self._listed = asyncio.Event()
         self.reported = asyncio.Event()
         self._sketch_due = asyncio.Event()
@@ -144,20 +144,19 @@ class Agent:
                 await asyncio.sleep(_WATCH_EVERY_S)
 
     async def _keep_pool(self) -> None:
-        """Bring the pool up, and again whenever it went down."""
+        """Bring the pool up, and again whenever it went down. One that cannot start tells each step why."""
         while True:
             try:
                 await self._parts.pool.ensure_started()
-                self._pool_ready = True
             except DatacanalError as error:
-                self._pool_ready = False
                 _log.warning("pool_not_started", code=error.code, detail=error.detail)
+            self._pool_tried = True
             await asyncio.sleep(_POOL_EVERY_S)
 
     async def _keep_polling(self) -> None:
         await self.reported.wait()
         while True:
-            free = max(0, self._parts.pool.slots - len(self._parts.attempts)) if self._pool_ready else 0
+            free = max(0, self._parts.pool.slots - len(self._parts.attempts)) if self._pool_tried else 0
             reply = await self._ask_for_work(free)
             await self._take(reply)
 

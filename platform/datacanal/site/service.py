@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -17,9 +18,13 @@ from datacanal.logs import configure_logs
 from datacanal.serving.runner import bind, stop_asked
 from datacanal.site.assembly import SiteSetup, running_site
 from datacanal.site.engine.specification import PoolShape
+from datacanal.site.fleet.docker import DockerPool, Neighbourhood
 from datacanal.site.fleet.local import LocalPool
+from datacanal.site.fleet.port import Pool
 from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.lakes.registry import Lake
+from datacanal.site.launcher.client import LauncherClient
+from datacanal.site.launcher.settings import launcher_socket
 from datacanal.site.places import Places
 from datacanal.site.policy import load_policy
 
@@ -79,27 +84,28 @@ async def _serve_on(
     listening: socket.socket, configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places
 ) -> None:
     """Serve; all over again, joining first, when somebody brings another token."""
-    while True:
-        tokens = Tokens(places.home, os.environ.get("DATACANAL_TOKEN", ""))
-        setup = SiteSetup(
-            name=site.name,
-            control=PublicDoor(site.control, site.ca),
-            lakes=tuple(lakes),
-            places=places,
-            tokens=tokens,
-            pool=LocalPool(_shape(site, lakes, places), places.home / "pool"),
-            limits=configuration.limits,
-            exchange_url=site.exchange_url,
-        )
-        async with running_site(setup, listening) as agent:
-            running = asyncio.create_task(agent.run())
-            another = asyncio.create_task(tokens.another())
-            try:
-                await asyncio.wait([running, another], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                await _ended(running, another)
-        _log.info("token_found", site=site.name)
-        listening = _bind(site)
+    async with _open_pool(configuration, site, lakes, places) as pool:
+        while True:
+            tokens = Tokens(places.home, os.environ.get("DATACANAL_TOKEN", ""))
+            setup = SiteSetup(
+                name=site.name,
+                control=PublicDoor(site.control, site.ca),
+                lakes=tuple(lakes),
+                places=places,
+                tokens=tokens,
+                pool=pool,
+                limits=configuration.limits,
+                exchange_url=site.exchange_url,
+            )
+            async with running_site(setup, listening) as agent:
+                running = asyncio.create_task(agent.run())
+                another = asyncio.create_task(tokens.another())
+                try:
+                    await asyncio.wait([running, another], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    await _ended(running, another)
+            _log.info("token_found", site=site.name)
+            listening = _bind(site)
 
 
 async def _ended(running: asyncio.Task[None], another: asyncio.Task[None]) -> None:
@@ -111,9 +117,24 @@ async def _ended(running: asyncio.Task[None], another: asyncio.Task[None]) -> No
         await running
 
 
+@asynccontextmanager
+async def _open_pool(
+    configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places
+) -> AsyncIterator[Pool]:
+    """The pool of the site's backend, not started."""
+    shape = _shape(site, lakes, places)
+    if site.pool.backend == "local":
+        yield LocalPool(shape, places.home / "pool")
+        return
+    async with LauncherClient(launcher_socket(configuration, site.name)) as launcher:
+        around = Neighbourhood(places.home, launcher, boot=secrets.token_hex(8))
+        yield DockerPool(shape, around, [lake.name for lake in lakes])
+
+
 def _shape(site: SiteSection, lakes: Sequence[Lake], places: Places) -> PoolShape:
     return PoolShape(
-        workers=site.pool.worker_count,
+        workers=site.pool.most_workers,
+        least=site.pool.least_workers,
         threads=site.pool.threads,
         memory_bytes=site.pool.memory,
         readable=[str(lake.root) for lake in lakes],

@@ -24,7 +24,7 @@ class ClusterSettings(Document):
     scratch: str
     spill_bytes: int
     express_s: float = Field(default=5, description="how long a task may stay in the express slot")
-    host: str = Field(default="127.0.0.1", description="where scheduler and workers listen; empty: the container's own")
+    host: str = Field(description="where scheduler and workers listen; empty: the container's own")
 
     @property
     def express_memory_bytes(self) -> int:
@@ -32,7 +32,9 @@ class ClusterSettings(Document):
         return max(self.memory_bytes // 4, min(self.memory_bytes, 128 * 2**20))
 
 
-def settings_of(shape: PoolShape, *, tls: Path, directory: Path, express_s: float) -> ClusterSettings:
+def settings_of(
+    shape: PoolShape, *, tls: Path, directory: Path, express_s: float, host: str = "127.0.0.1"
+) -> ClusterSettings:
     """The settings of a pool of that shape whose kernels may use all the memory of its workers."""
     return ClusterSettings(
         tls=str(tls),
@@ -43,6 +45,7 @@ def settings_of(shape: PoolShape, *, tls: Path, directory: Path, express_s: floa
         scratch=shape.scratch,
         spill_bytes=shape.spill_bytes,
         express_s=express_s,
+        host=host,
     )
 
 

@@ -15,6 +15,7 @@ from datacanal.domain.errors import AttemptLost, DatacanalError, OutOfMemory
 from datacanal.frames import BadFrame, read_frame, write_frame
 from datacanal.lifeline import spawn
 from datacanal.protocol.problem import problem_of
+from datacanal.site.engine.memory_kills import memory_kills
 from datacanal.site.engine.output import temporary_path
 from datacanal.site.engine.specification import OUTCOME, TaskDone, TaskFailed
 from datacanal.site.engine.work import KernelSettings, Work
@@ -57,12 +58,13 @@ class KernelHandle:
 
     def run(self, work: Work) -> TaskDone | TaskFailed:
         """Run the task to its outcome; a process that dies under it gives `AttemptLost` or `OutOfMemory`."""
+        kills = memory_kills()
         try:
             outcome = self._outcome(work)
         except (OSError, BadFrame):
             outcome = None
         if outcome is None:
-            outcome = self._lost(work)
+            outcome = self._lost(work, kills)
         if not outcome.ok:
             temporary_path(Path(work.task.output)).unlink(missing_ok=True)
         return outcome
@@ -92,21 +94,22 @@ class KernelHandle:
         reply = read_frame(replies)
         return None if reply is None else OUTCOME.validate_json(reply)
 
-    def _lost(self, work: Work) -> TaskFailed:
+    def _lost(self, work: Work, kills: int) -> TaskFailed:
         self._process.kill()
         code = self._process.wait()
+        starved = code == -signal.SIGABRT or (code == -signal.SIGKILL and memory_kills() > kills)
         return TaskFailed(
-            problem=problem_of(_cause(code, work.memory_bytes, asked=self._killed.is_set())),
+            problem=problem_of(_cause(code, work.memory_bytes, asked=self._killed.is_set(), starved=starved)),
             elapsed_ms=0,
             said=f"the kernel process ended with status {code}",
         )
 
 
-def _cause(code: int, memory_bytes: int, *, asked: bool) -> DatacanalError:
+def _cause(code: int, memory_bytes: int, *, asked: bool, starved: bool) -> DatacanalError:
+    """An allocation that fails where C++ may not throw aborts the process; nothing else aborts a kernel."""
     if asked:
         return AttemptLost(reason="its kernel process was killed")
-    if code == -signal.SIGABRT:
-        # An allocation that fails where C++ may not throw ends the process; nothing else aborts a kernel.
+    if starved:
         return OutOfMemory(limit_bytes=memory_bytes)
     return AttemptLost(reason=f"its kernel process died ({_name(code)})")
 

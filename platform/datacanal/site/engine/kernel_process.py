@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -40,10 +41,14 @@ def main(arguments: list[str]) -> None:
 
 
 def _limit_process() -> None:
-    """No core dumps (they would hold data), and as many open files as a snapshot may have."""
+    """No core dumps (they would hold data), as many open files as a snapshot may have, and the first to go.
+
+    Where memory runs out it is the kernel that is killed, not the worker, which then says what happened.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _limit_memory(limit_bytes: int) -> None:

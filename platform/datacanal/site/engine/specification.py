@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from datacanal.domain.errors import AttemptLost
+from datacanal.domain.errors import AttemptLost, DatacanalError
 from datacanal.protocol.base import Document
 from datacanal.protocol.plan import PlanColumn, Protection
 from datacanal.protocol.problem import Problem, problem_of
@@ -135,7 +135,12 @@ OUTCOME: TypeAdapter[TaskDone | TaskFailed] = TypeAdapter(TaskOutcome)
 
 def lost(reason: str) -> TaskFailed:
     """The outcome of an attempt that ended with its kernel, its worker or its pool; another attempt may succeed."""
-    return TaskFailed(problem=problem_of(AttemptLost(reason=reason)), elapsed_ms=0)
+    return failed(AttemptLost(reason=reason))
+
+
+def failed(error: DatacanalError) -> TaskFailed:
+    """The outcome of a task that never began."""
+    return TaskFailed(problem=problem_of(error), elapsed_ms=0)
 
 
 class PoolShape(Document):

@@ -74,6 +74,7 @@ class Life:
         self._runner_told = asyncio.Event()
         self._address: asyncio.Future[SchedulerAddress] = asyncio.get_running_loop().create_future()
         self._why_lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._refused: DatacanalError | None = None
         self._duties: list[asyncio.Task[None]] = []
 
     @property
@@ -82,7 +83,7 @@ class Life:
         return self._why_lost.done()
 
     async def start(self) -> None:
-        """Start all members at once; return when a task can run. Raises a `DatacanalError` that says what kept it."""
+        """Start all members at once; return when a task can run. Raises what kept it from that."""
         await self._house.prepare()
         self._duty(self._keep_scheduler())
         self._duty(self._keep_runner())
@@ -93,7 +94,7 @@ class Life:
         joined.cancel()
         lost.cancel()
         if self._why_lost.done():
-            raise PoolDidNotStart(reason=self._why_lost.result())
+            raise self._refused or PoolDidNotStart(reason=self._why_lost.result())
         self._duty(self._keep_small())
         self._duty(self._keep_healthy())
 
@@ -272,11 +273,16 @@ class Life:
             self._runner.tell(document)
 
     async def _member(self, role: Role, name: str) -> Member:
-        try:
-            return await self._house.start(role, name)
-        except DatacanalError as error:
-            self.give_up(f"its {role} could not be started: {error.detail}")
-            raise
+        """Started. Once the pool serves it waits for a worker rather than end over one; else that ends this life."""
+        while True:
+            try:
+                return await self._house.start(role, name)
+            except DatacanalError as error:
+                if not (error.retriable and self._joined.is_set()):
+                    self._refused = error
+                    self.give_up(f"its {role} could not be started: {error.detail}")
+                    raise
+            await asyncio.sleep(_RESTART_S)
 
     def _duty(self, work: Coroutine[Any, Any, None]) -> None:
         self._duties.append(asyncio.create_task(work))

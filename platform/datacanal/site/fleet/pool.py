@@ -7,15 +7,18 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from datacanal.domain.errors import DatacanalError, PoolDidNotStart
+from datacanal.domain.errors import ContainerEngineUnreachable, DatacanalError, LauncherUnreachable, PoolDidNotStart
 from datacanal.site.engine.output import TEMPORARY_SUFFIX, temporary_path
-from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed, lost
+from datacanal.site.engine.specification import PoolShape, Task, TaskDone, TaskFailed, failed, lost
 from datacanal.site.fleet.house import House
 from datacanal.site.fleet.life import Life, Pace
 
 _START_S = 30.0
 _KILL_S = 5.0
 """A kill that has not worked after this means that a worker is stuck: the pool is started anew."""
+_ABSENT = (LauncherUnreachable.code, ContainerEngineUnreachable.code)
+_ABSENT_S = 15.0
+_ABSENT_LOOK_S = 0.5
 _QUEUED_PER_SLOT = 4
 """Tasks are taken in beyond what runs, so that a short one can pass long ones that wait."""
 
@@ -56,9 +59,11 @@ class WorkerPool:
     async def run(self, task: Task) -> TaskDone | TaskFailed:
         """Run to the end; a pool that is starting again is waited for."""
         try:
-            life = await self._begin()
-        except DatacanalError as error:
+            life = await self._begin_patiently()
+        except PoolDidNotStart as error:
             return lost(error.detail)
+        except DatacanalError as error:
+            return failed(error)
         outcome = await life.run(task)
         if not outcome.ok:
             temporary_path(Path(task.output)).unlink(missing_ok=True)
@@ -81,6 +86,18 @@ class WorkerPool:
                 self._life.give_up("the pool was stopped")
         if self._supervision is not None:
             await self._supervision
+
+    async def _begin_patiently(self) -> Life:
+        """The same, also while what starts its members is itself being started again."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _ABSENT_S
+        while True:
+            try:
+                return await self._begin()
+            except DatacanalError as error:
+                if error.code not in _ABSENT or loop.time() > until:
+                    raise
+            await asyncio.sleep(_ABSENT_LOOK_S)
 
     async def _begin(self) -> Life:
         """The life under way, or a new one if the pool is wanted."""

@@ -17,12 +17,18 @@ _SKEW = timedelta(days=1)
 
 
 def make_certificates(directory: Path, now: datetime) -> None:
-    """Write ca.pem, cert.pem and key.pem for one pool, readable by this user alone.
+    """Write those of a new pool, readable by this user alone."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in new_certificates(now).items():
+        write_secret(directory / name, content.encode())
+
+
+def new_certificates(now: datetime) -> dict[str, str]:
+    """ca.pem, cert.pem and key.pem for one pool, by these names.
 
     The authority's key is not kept, so nobody can ever add a member. One certificate serves scheduler, workers and
     runner: they belong together and all die together.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("datacanal pool authority")
     authority = (
@@ -38,12 +44,12 @@ def make_certificates(directory: Path, now: datetime) -> None:
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    write_secret(directory / "ca.pem", authority.public_bytes(pem))
-    write_secret(directory / "cert.pem", certificate.public_bytes(pem))
-    write_secret(
-        directory / "key.pem",
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-    )
+    key_pem = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {
+        "ca.pem": authority.public_bytes(pem).decode(),
+        "cert.pem": certificate.public_bytes(pem).decode(),
+        "key.pem": key_pem.decode(),
+    }
 
 
 def _name(text: str) -> x509.Name:

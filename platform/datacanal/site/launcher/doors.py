@@ -11,11 +11,6 @@ from datacanal.domain.errors import BadConfiguration
 _BACKLOG = 256
 
 
-def socket_of(home: Path, site: str) -> Path:
-    """Where a launcher with this home (`launcher` in that of the configuration) serves the site."""
-    return home / f"{site}.sock"
-
-
 def open_door(file: Path, site_home: Path) -> socket.socket:
     """A listening socket for the owner of the site's home; one that an earlier launcher left is replaced.
 

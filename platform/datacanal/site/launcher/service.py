@@ -16,12 +16,12 @@ from datacanal.serving.runner import HttpServer, stop_asked
 from datacanal.site.launcher.application import create_application
 from datacanal.site.launcher.boots import Boots
 from datacanal.site.launcher.docker_engine import DockerEngine
-from datacanal.site.launcher.doors import open_door, socket_of
+from datacanal.site.launcher.doors import open_door
 from datacanal.site.launcher.endings import Endings
 from datacanal.site.launcher.engine import Engine
 from datacanal.site.launcher.household import Household
 from datacanal.site.launcher.reconciler import EVERY_S, Reconciler
-from datacanal.site.launcher.settings import LauncherSettings, SiteGround, launcher_settings, user_of
+from datacanal.site.launcher.settings import LauncherSettings, SiteGround, launcher_settings, socket_of, user_of
 from datacanal.site.launcher.subnets import routed_here
 
 _HOME_LOOK_S = 0.2

@@ -80,11 +80,16 @@ def user_of(home: Path) -> User:
     return User(status.st_uid, status.st_gid or NOBODY) if status.st_uid else User(NOBODY, NOBODY)
 
 
+def launcher_socket(configuration: Configuration, site: str) -> Path:
+    """Where the launcher of this configuration serves the site."""
+    return socket_of(_home(configuration), site)
+
+
 def launcher_settings(configuration: Configuration) -> LauncherSettings:
     """From the configuration file. Raises `BadConfiguration` for folders that no container may have."""
     section = configuration.launcher
     settings = LauncherSettings(
-        home=configuration.home / "launcher",
+        home=_home(configuration),
         docker_host=section.docker_host,
         image=section.image,
         images=frozenset(section.images),
@@ -95,6 +100,15 @@ def launcher_settings(configuration: Configuration) -> LauncherSettings:
     )
     _refuse_revealing(configuration, settings)
     return settings
+
+
+def _home(configuration: Configuration) -> Path:
+    return configuration.home / "launcher"
+
+
+def socket_of(home: Path, site: str) -> Path:
+    """Where a launcher with this home serves the site."""
+    return home / f"{site}.sock"
 
 
 def _ground(configuration: Configuration, site: SiteSection) -> SiteGround:

@@ -19,8 +19,9 @@ from tests.unit.site.launcher.ground import BOOT, IMAGE, Ground, specification
 from datacanal.domain.errors import AlreadyRunning, BadConfiguration, DatacanalError, LauncherUnreachable
 from datacanal.site.launcher.boots import Boots
 from datacanal.site.launcher.client import LauncherClient
-from datacanal.site.launcher.doors import open_door, socket_of
+from datacanal.site.launcher.doors import open_door
 from datacanal.site.launcher.service import run_launcher, serve_site
+from datacanal.site.launcher.settings import socket_of
 from datacanal.site.launcher.specification import PoolNetwork
 from datacanal.testing.engine_fake import EngineThatIsAway, FakeEngine
 
