@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.launching import docker_pool, launched
 
 from datacanal.domain.errors import PoolDidNotStart
 from datacanal.site.fleet.local import LocalPool
@@ -35,6 +36,23 @@ class TestLocalPool(PoolContract):
         pool = LocalPool(shape_of(home), home / "pool", express_s=1)
         yield Ground(pool, home / "lake", home / "scratch")
         await pool.ensure_stopped()
+
+    @pytest.fixture
+    async def ground(self, pool_ground: Ground) -> Ground:
+        await pool_ground.pool.ensure_started()
+        return clean(pool_ground)
+
+
+@pytest.mark.docker
+class TestDockerPool(PoolContract):
+    @pytest.fixture(scope="class")
+    async def pool_ground(self, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+        """One pool for all tests of the contract: it takes some seconds to start."""
+        with launched(tmp_path_factory.mktemp("docker")) as launcher:
+            async with docker_pool(launcher) as (_, ground):
+                yield ground
+            assert launcher.containers() == []
+            assert launcher.networks() == []
 
     @pytest.fixture
     async def ground(self, pool_ground: Ground) -> Ground:
