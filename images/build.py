@@ -30,7 +30,7 @@ print(json.dumps([platform.python_version(), platform.machine(), os.confstr("CS_
 
 @dataclass
 class Build:
-    """One run over a tree. What the site chose is in the environment: BASE_IMAGE, CA_BUNDLE, SOURCE_DATE_EPOCH."""
+    """One run over a tree. What the site chose is in the environment: BASE_IMAGE, CA_BUNDLE, IMAGE_TAG, and others."""
 
     tree: Path
     engine: Engine
@@ -99,7 +99,8 @@ class Build:
         return tag
 
     def _final(self, name: str, runtime: str, parts: Mapping[str, Part], origin: Origin) -> str:
-        tags = [f"{name}:{tag}" for tag in ("latest", origin.version)]
+        chosen = self.environment.get("IMAGE_TAG")
+        tags = [f"{name}:{tag}" for tag in ([chosen] if chosen else ["latest", origin.version])]
         short = name.removeprefix("datacanal-")
         with self._told(name):
             self.engine.build(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import docker
+from tests.plugins.engine import WORKER
 
 from datacanal.configuration import load_configuration
 from datacanal.site.engine.specification import PoolShape
@@ -25,14 +26,15 @@ from datacanal.testing.pool_contract import Ground, until
 
 SITE = "core"
 LAKE = "transactions"
-_CONFIGURATION = """\
+_CONFIGURATION = f"""\
 home = "state"
+launcher = {{ image = "{WORKER}" }}
 [control]
 [[sites]]
 name = "core"
 control = "http://127.0.0.1:8400"
 exchange = "127.0.0.1:8410"
-pool = { backend = "docker" }
+pool = {{ backend = "docker" }}
 [[sites.lakes]]
 name = "transactions"
 url = "lake"

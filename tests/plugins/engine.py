@@ -1,11 +1,12 @@
 """Tests marked `docker` run against a real engine, on images of this very code; where they cannot, they say why.
 
-`@pytest.mark.docker` needs the worker's image, `@pytest.mark.docker("datacanal-server:latest")` the images it names.
+`@pytest.mark.docker` needs the worker's image, `@pytest.mark.docker(SERVER)` the images it names.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -19,8 +20,9 @@ from images.origin import SOURCE_LABEL
 from images.wheels import source_digest
 
 ROOT = Path(__file__).parents[2]
-WORKER = "datacanal-worker:latest"
-SERVER = "datacanal-server:latest"
+TAG = os.environ.get("IMAGE_TAG", "latest")
+WORKER = f"datacanal-worker:{TAG}"
+SERVER = f"datacanal-server:{TAG}"
 _ANSWER_S = 10
 
 
