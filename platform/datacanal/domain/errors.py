@@ -368,6 +368,24 @@ class NotAReader(PolicyError):
     advises = "Ask the data's owner to list you or your group under readers, or for a grant with your purpose."
 
 
+class PythonRefused(PolicyError):
+    code = "policy_python_refused"
+    says = "Python may not read {dataset} at site {site!r}: {reason}"
+    advises = "{hint}"
+
+
+class ApprovalNeeded(PolicyError):
+    code = "approval_needed"
+    says = "A steward of site {site!r} has to approve the function {name!r} first (code {code_digest}, image {image})."
+    advises = "Ask the steward: `datacanal approval list` at the site shows it. Then submit the job again."
+
+
+class PythonNeedsContainers(PolicyError):
+    code = "python_needs_containers"
+    says = "Site {site!r} has no containers, and would run a function with all of its own rights."
+    advises = 'Ask its operator for backend = "docker", or to allow it (sites.python.unsafe_local = true).'
+
+
 class PolicyChanged(PolicyError):
     code = "policy_changed"
     says = "The policy of lake {lake!r} was changed after this job was planned."
@@ -492,6 +510,36 @@ class RunInvalidInput(RunError):
     code = "run_invalid_input"
     says = "A function or operator got a value it does not take, or a scalar subquery gave several rows."
     advises = "Check the arguments; a scalar subquery must give one row (use LIMIT 1, min or max)."
+
+
+class PythonRaised(RunError):
+    code = "python_raised"
+    says = "The function raised an exception; its words stay at site {site!r}."
+    advises = "Try it on sample data first; a steward of the site may read what it said."
+
+
+class PythonReturnedNoTable(RunError):
+    code = "python_returned_no_table"
+    says = "The function returned something that is no table."
+    advises = "Return a pyarrow Table, a pandas or Dask DataFrame, or a DuckDB relation."
+
+
+class ContractBroken(RunError):
+    code = "contract_broken"
+    says = "The function returned other columns than the job declares: {columns}."
+    advises = "Return exactly these columns with these types, or declare the ones that it returns."
+
+
+class CodeNotLoaded(RunError):
+    code = "code_not_loaded"
+    says = "The function could not be loaded at site {site!r}."
+    advises = "Send it from the Python version that the site's image has; import what it needs inside it."
+
+
+class EnvironmentDiffers(UserError):
+    code = "environment_differs"
+    says = "The function was written for another environment than site {site!r} has: {differences}."
+    advises = "Install the versions of the site, or ask its operator for an image with yours."
 
 
 class FormatCannotHold(RunError):

@@ -87,23 +87,62 @@ class Protection(Document):
     entities: list[Entity]
 
 
+class PythonEnvironment(Document):
+    """What a function was written with: `packages` are the distributions that it imports, with their versions."""
+
+    python: str = Field(description='minor version: "3.11"')
+    packages: dict[str, str] = Field(default_factory=dict)
+
+
+class PythonCode(Document):
+    """A function. Nothing but a job's own containers unpickles it."""
+
+    name: str
+    pickle: str = Field(description="cloudpickle of the function, base64")
+    digest: str = Field(description="sha256 of the pickle's bytes, hex")
+    source: str = Field(description="as its author wrote it, for stewards")
+    environment: PythonEnvironment
+
+
+class PythonGiven(Document):
+    """A table that the function may ask for by name: the step's input of that occurrence.
+
+    A `dataset` is called `lake.dataset`, an `input` what the job calls it.
+    """
+
+    kind: Literal["dataset", "input"]
+    name: str
+    occurrence: str
+
+
+class PythonWork(Document):
+    """What a `python` step runs, and in how large a cluster. `memory_bytes` is that of driver and of each worker."""
+
+    code: PythonCode
+    given: list[PythonGiven]
+    workers: int
+    memory_bytes: int
+
+
 class Step(Document):
-    """SQL over the inputs, at one site.
+    """SQL over the inputs, at one site, or Python with them.
 
     `scan` feeds a transfer with one dataset's rows, `subtree` is a part of the statement that runs whole at its site,
-    `aggregate` groups its relation and passes the gate before anything sees it, `query` makes the result. The labels
-    of `columns` say what leaves the step; those of `relation` what an aggregate step's `sql` gives.
+    `aggregate` groups its relation and passes the gate before anything sees it, `query` makes the result or a table
+    that a Python job is given, `python` runs a function (docs/decisions/0010). The labels of `columns` say what leaves
+    the step; those of `relation` what an aggregate step's `sql` gives.
     """
 
     id: str
     site: str
-    kind: Literal["scan", "subtree", "aggregate", "query"]
+    kind: Literal["scan", "subtree", "aggregate", "query", "python"]
     sql: str
     params: dict[str, JsonValue] = Field(default_factory=dict)
     inputs: list[StepInput]
     columns: list[PlanColumn]
     relation: list[PlanColumn] = Field(default_factory=list)
     protection: Protection | None = None
+    python: PythonWork | None = None
     estimate: Estimate
 
 

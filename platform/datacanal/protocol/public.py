@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from datacanal.protocol.base import Document
 from datacanal.protocol.catalogue import DatasetColumn
-from datacanal.protocol.plan import Plan
+from datacanal.protocol.plan import Plan, PythonEnvironment
 from datacanal.protocol.problem import Problem
 
 RESULT_FORMATS = ("arrow", "parquet", "csv", "json")
@@ -26,9 +26,31 @@ class Timeouts(Document):
     total_timeout_s: float | None = Field(default=None, gt=0)
 
 
+class PythonRequest(Document):
+    """A function with what it reads and what it returns; parameters are the job's `params`.
+
+    `columns` is the contract: names and DuckDB types, in order, of the table that it returns.
+    """
+
+    site: Name
+    name: Name
+    code: str = Field(max_length=700_000, description="cloudpickle of the function, base64")
+    source: str = Field(max_length=65_536)
+    environment: PythonEnvironment
+    parameters: dict[Name, str] = Field(default_factory=dict, description="type of each declared parameter, in words")
+    datasets: list[Name] = Field(default_factory=list, max_length=64, description="written lake.dataset, of the site")
+    inputs: dict[Name, str] = Field(default_factory=dict, max_length=16, description="SQL over any sites, by name")
+    columns: dict[Name, str] = Field(min_length=1, max_length=1000)
+    workers: int = Field(default=1, ge=0, le=64)
+    memory: str = "1GiB"
+
+
 class JobRequest(Document):
+    """A `sql` job has `sql`, a `python` job has `python`."""
+
     kind: Literal["sql", "python", "pipeline"] = "sql"
     sql: str = ""
+    python: PythonRequest | None = None
     params: dict[str, JsonValue] = Field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
     purpose: str | None = Field(default=None, max_length=1000)
