@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import docker
-from tests.plugins.engine import WORKER
+from tests.image_names import WORKER
 
 from datacanal.configuration import load_configuration
 from datacanal.site.engine.specification import PoolShape
@@ -89,15 +89,36 @@ class Launched:
         self.process.kill()
         self.process.wait()
 
-    def containers(self, role: str = "") -> list[docker.models.containers.Container]:
-        """Of this site, ended ones too."""
-        (site,) = launcher_settings(load_configuration(self.config)).sites
-        labels = [f"{Label.SCOPE.value}={site.scope}", *([f"{Label.ROLE.value}={role}"] if role else [])]
-        return self.client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+    @property
+    def boxes(self) -> Boxes:
+        return Boxes(self.config, self.client)
+
+
+@dataclass
+class Boxes:
+    """What the engine has of a configuration's sites: of these homes, not of others with the same names."""
+
+    config: Path
+    client: docker.DockerClient
+
+    def containers(self, role: str = "", site: str = "") -> list[docker.models.containers.Container]:
+        """Ended ones too."""
+        more = {Label.ROLE: role, Label.SITE: site}
+        chosen = [f"{label.value}={value}" for label, value in more.items() if value]
+        return [
+            container
+            for scope in self._scopes()
+            for container in self.client.containers.list(
+                all=True, filters={"label": [scope, *chosen]}, ignore_removed=True
+            )
+        ]
 
     def networks(self) -> list[docker.models.networks.Network]:
-        (site,) = launcher_settings(load_configuration(self.config)).sites
-        return self.client.networks.list(filters={"label": f"{Label.SCOPE.value}={site.scope}"})
+        return [net for scope in self._scopes() for net in self.client.networks.list(filters={"label": scope})]
+
+    def _scopes(self) -> list[str]:
+        sites = launcher_settings(load_configuration(self.config)).sites
+        return [f"{Label.SCOPE.value}={site.scope}" for site in sites]
 
 
 @contextmanager
@@ -111,9 +132,9 @@ def launched(root: Path) -> Iterator[Launched]:
             yield ground
         finally:
             ground.kill()
-            for container in ground.containers():
+            for container in ground.boxes.containers():
                 container.remove(force=True, v=True)
-            for network in ground.networks():
+            for network in ground.boxes.networks():
                 network.remove()
 
 

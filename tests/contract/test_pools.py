@@ -51,8 +51,8 @@ class TestDockerPool(PoolContract):
         with launched(tmp_path_factory.mktemp("docker")) as launcher:
             async with docker_pool(launcher) as (_, ground):
                 yield ground
-            assert launcher.containers() == []
-            assert launcher.networks() == []
+            assert launcher.boxes.containers() == []
+            assert launcher.boxes.networks() == []
 
     @pytest.fixture
     async def ground(self, pool_ground: Ground) -> Ground:

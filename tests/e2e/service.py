@@ -18,6 +18,7 @@ from typing import Self
 
 import httpx
 import psutil
+from tests.image_names import WORKER
 
 from datacanal.client import Client
 
@@ -40,6 +41,7 @@ class Settings:
     workers: int = 1
     threads: int = 1
     memory: str = "1GiB"
+    backend: str = "local"
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
@@ -181,7 +183,10 @@ class Service:
             policy = self.settings.policies.get(lake, 'default_class = "public"\n')
             (self.home / f"{lake}.policy.toml").write_text(policy)
         limits = "".join(f"{key} = {value}\n" for key, value in self.settings.limits.items())
-        parts = [f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}']
+        parts = [
+            f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}',
+            f'[launcher]\nimage = "{WORKER}"',
+        ]
         for port, (site, lakes) in zip(self._ports[1:], self.sites.items(), strict=True):
             parts.append(self._site(site, port, lakes))
         self.configuration.write_text("\n".join(parts))
@@ -190,7 +195,8 @@ class Service:
         own = self.settings
         lines = [
             f'[[sites]]\nname = "{site}"\ncontrol = "{self.url}"\nexchange = "127.0.0.1:{port}"',
-            f'[sites.pool]\nworkers = {own.workers}\nthreads = {own.threads}\nmemory = "{own.memory}"',
+            f'[sites.pool]\nbackend = "{own.backend}"\nworkers = {own.workers}',
+            f'threads = {own.threads}\nmemory = "{own.memory}"',
         ]
         for lake, folder in lakes.items():
             lines.append(f'[[sites.lakes]]\nname = "{lake}"\nurl = {json.dumps(folder.as_uri())}')

@@ -12,7 +12,7 @@ import docker
 import pytest
 from images.engine import Engine
 from images.failures import CannotBuild
-from tests.plugins.engine import SERVER, WORKER
+from tests.image_names import SERVER, WORKER
 
 import datacanal
 

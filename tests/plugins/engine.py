@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -18,11 +17,9 @@ from images.engine import Engine
 from images.failures import CannotBuild
 from images.origin import SOURCE_LABEL
 from images.wheels import source_digest
+from tests.image_names import WORKER
 
 ROOT = Path(__file__).parents[2]
-TAG = os.environ.get("IMAGE_TAG", "latest")
-WORKER = f"datacanal-worker:{TAG}"
-SERVER = f"datacanal-server:{TAG}"
 _ANSWER_S = 10
 
 

@@ -33,11 +33,15 @@ Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 @dataclass(frozen=True)
 class Part:
-    """One child: the arguments of its `datacanal` command, and the file for everything that it says."""
+    """One child: the arguments of its `datacanal` command, and the file for everything that it says.
+
+    One that `serves_others` is stopped after them: they need it until they are gone.
+    """
 
     name: str
     arguments: Sequence[str]
     log: Path
+    serves_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,10 +199,12 @@ class Supervisor:
     def _stop_all(self) -> None:
         """Sites first, so that they can still say goodbye to the control plane; whoever stays is killed."""
         ends_at = self._clock() + (self._patience_s if self._stops_asked < 2 else 0)
-        for child in reversed(self._children.values()):
-            child.signal(signal.SIGTERM)
-        for child in self._children.values():
-            child.wait(ends_at - self._clock())
+        for serves_others in (False, True):
+            children = [child for child in self._children.values() if child.part.serves_others == serves_others]
+            for child in reversed(children):
+                child.signal(signal.SIGTERM)
+            for child in children:
+                child.wait(ends_at - self._clock())
         self._signal_all(signal.SIGKILL)
         for child in self._children.values():
             child.wait(1.0)

@@ -53,7 +53,8 @@ def parts_of(configuration: Configuration) -> list[Part]:
     control = Part("control", ["serve", "control", *config], logs / "control.log")
     if all(site.pool.backend == "local" for site in configuration.sites):
         return [control, *sites]
-    return [Part("launcher", ["serve", "launcher", *config], logs / "launcher.log"), control, *sites]
+    launcher = Part("launcher", ["serve", "launcher", *config], logs / "launcher.log", serves_others=True)
+    return [launcher, control, *sites]
 
 
 @contextmanager

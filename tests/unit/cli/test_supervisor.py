@@ -23,12 +23,12 @@ _WITHIN_S = 30
 class Stage:
     """A supervisor in a thread, over processes that run scripts; `started` gives each one once it is armed."""
 
-    def __init__(self, scripts: dict[str, str], folder: Path, patience_s: float = 10) -> None:
+    def __init__(self, scripts: dict[str, str], folder: Path, patience_s: float = 10, serves_others: str = "") -> None:
         self.scripts = scripts
         self.told: SimpleQueue[str] = SimpleQueue()
         self.started: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self.processes: list[subprocess.Popen[bytes]] = []
-        parts = [Part(name, [name], folder / f"{name}.log") for name in scripts]
+        parts = [Part(name, [name], folder / f"{name}.log", serves_others=name == serves_others) for name in scripts]
         self.supervisor = Supervisor(parts, self.told.put, spawn=self.spawn, patience_s=patience_s)
         self.code: int | None = None
         self.thread = threading.Thread(target=self._run)
@@ -95,6 +95,21 @@ def test_a_child_that_ignores_the_request_is_killed(tmp_path: Path, stages: list
     stage.supervisor.ask_stop()
     assert stage.end() == 0
     assert process.returncode == -signal.SIGKILL
+
+
+def test_a_part_that_serves_others_stops_after_them(tmp_path: Path, stages: list[Stage]) -> None:
+    order = tmp_path / "order"
+    last_words = (
+        "import signal, sys, time; leave = lambda *_: (open({file!r}, 'a').write('{name} '), sys.exit());"
+        " signal.signal(signal.SIGTERM, leave); print('armed', flush=True); time.sleep(600)"
+    )
+    scripts = {name: last_words.format(file=str(order), name=name) for name in ("launcher", "control", "site")}
+    stages.append(stage := Stage(scripts, tmp_path, serves_others="launcher"))
+    for _ in scripts:
+        stage.started.get(timeout=_WITHIN_S)
+    stage.supervisor.ask_stop()
+    assert stage.end() == 0
+    assert order.read_text().split()[-1] == "launcher"
 
 
 def test_asked_twice_it_kills_without_patience(tmp_path: Path, stages: list[Stage]) -> None:
