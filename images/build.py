@@ -15,8 +15,8 @@ from images.authorities import authorities_in
 from images.context import Part
 from images.digests import digest, of_files
 from images.engine import Engine
-from images.locks import Target, beyond, pins_for
-from images.origin import Origin, origin_of
+from images.locks import Pin, Target, beyond, environment_of, pins_for
+from images.origin import ENVIRONMENT_LABEL, VERSION_LABEL, Origin, origin_of
 from images.root import archive, check_machine, make_root, read_recipe
 from images.wheels import download, installer, own_wheel, source_digest
 
@@ -51,10 +51,11 @@ class Build:
         with self._told("wheels"):
             shared, more, own, origin = self._wheels(target)
         runtime = self._runtime(base, shared)
+        found = {ENVIRONMENT_LABEL: environment_of(target, self._pins(target, "worker"))}
         parts = {"pip": installer(), "own": own}
         made = (
-            self._final(WORKER, runtime, {**parts, "more": more}, origin),
-            self._final(SERVER, runtime, parts, origin),
+            self._final(WORKER, runtime, {**parts, "more": more}, {**origin.labels("Datacanal worker"), **found}),
+            self._final(SERVER, runtime, parts, origin.labels("Datacanal server")),
         )
         return (base, runtime, *made)
 
@@ -76,12 +77,14 @@ class Build:
 
     def _wheels(self, target: Target) -> tuple[Path, Path, Path, Origin]:
         """Folders of wheels that both images have, that only the worker has, and our own; where our own come from."""
-        locks = self.tree / "requirements"
-        runtime, worker = (pins_for(target, (locks / f"{name}.lock").read_text()) for name in ("runtime", "worker"))
+        runtime, worker = (self._pins(target, name) for name in ("runtime", "worker"))
         more = beyond(worker, runtime)
         shared = download(beyond(worker, more), target, self.cache)
         origin = origin_of(self.tree, source_digest(self.tree), self.environment)
         return shared, download(more, target, self.cache), own_wheel(self.tree, self.cache, origin.epoch_s), origin
+
+    def _pins(self, target: Target, lock: str) -> tuple[Pin, ...]:
+        return pins_for(target, (self.tree / "requirements" / f"{lock}.lock").read_text())
 
     def _runtime(self, base: str, wheels: Path) -> str:
         bundle = self.environment.get("CA_BUNDLE")
@@ -98,16 +101,16 @@ class Build:
                     self.engine.build(parts, [tag], {"BASE": base}, {}, self.cache)
         return tag
 
-    def _final(self, name: str, runtime: str, parts: Mapping[str, Part], origin: Origin) -> str:
+    def _final(self, name: str, runtime: str, parts: Mapping[str, Part], labels: Mapping[str, str]) -> str:
         chosen = self.environment.get("IMAGE_TAG")
-        tags = [f"{name}:{tag}" for tag in ([chosen] if chosen else ["latest", origin.version])]
+        tags = [f"{name}:{tag}" for tag in ([chosen] if chosen else ["latest", labels[VERSION_LABEL]])]
         short = name.removeprefix("datacanal-")
         with self._told(name):
             self.engine.build(
                 {"Dockerfile": HERE / short / "Dockerfile", **parts},
                 tags,
                 {"RUNTIME": runtime},
-                origin.labels(f"Datacanal {short}"),
+                labels,
                 self.cache,
             )
         return tags[0]

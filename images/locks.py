@@ -5,6 +5,7 @@ pip decides by its own interpreter which conditions of a requirement hold; here 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,12 @@ def read_pins(lock: str) -> tuple[Pin, ...]:
 def pins_for(target: Target, lock: str) -> tuple[Pin, ...]:
     """Those that the target wants."""
     return tuple(pin for pin in read_pins(lock) if pin.holds_for(target))
+
+
+def environment_of(target: Target, pins: Iterable[Pin]) -> str:
+    """The Python version and the packages, as the label of an image says them."""
+    packages = {pin.requirement.name: next(iter(pin.requirement.specifier)).version for pin in pins}
+    return json.dumps({"python": target.minor, "packages": dict(sorted(packages.items()))}, separators=(",", ":"))
 
 
 def beyond(more: Sequence[Pin], less: Iterable[Pin]) -> tuple[Pin, ...]:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 SOURCE_LABEL = "datacanal.source"
 """The digest of the code in the image, by which a stale image is recognised."""
+VERSION_LABEL = "org.opencontainers.image.version"
 UNKNOWN = "unknown"
+ENVIRONMENT_LABEL = "datacanal.environment"
+"""What a Python job finds in the image: `{"python": "3.11", "packages": {…}}`."""
 _GOES_IN = ("platform", "images", "requirements", "pyproject.toml")
 
 
@@ -28,7 +31,7 @@ class Origin:
         """The Open Containers annotations of an image with that title."""
         return {
             "org.opencontainers.image.title": title,
-            "org.opencontainers.image.version": self.version,
+            VERSION_LABEL: self.version,
             "org.opencontainers.image.revision": self.revision,
             "org.opencontainers.image.created": datetime.fromtimestamp(self.epoch_s, UTC).isoformat(),
             "org.opencontainers.image.licenses": "Apache-2.0",

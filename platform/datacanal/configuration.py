@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
@@ -158,6 +167,24 @@ class LakeSection(Section):
         return Path(unquote(urlsplit(self.url).path))
 
 
+class PythonSection(Section):
+    """Python jobs: `reserve` clusters are kept ready, each with so many `workers`; `memory` is that of a container.
+
+    A job that asks for another size waits for a cluster of its own to start.
+    """
+
+    reserve: int = Field(default=1, ge=0, le=64)
+    workers: int = Field(default=2, ge=0, le=64)
+    memory: Size = 2**30
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, memory: int) -> int:
+        if memory < LEAST_CONTAINER_BYTES:
+            raise ValueError(f"a container needs a memory of at least {LEAST_CONTAINER_BYTES // 2**20}MiB")
+        return memory
+
+
 class SiteSection(Section):
     """`ca` (PEM) is who vouches for a control plane with a certificate of an authority that the machine does not know.
 
@@ -170,6 +197,7 @@ class SiteSection(Section):
     exchange: Listen = "127.0.0.1:8410"
     exchange_url: Annotated[str, AfterValidator(_check_exchange_url)] | None = None
     pool: PoolSection = PoolSection()
+    python: PythonSection = PythonSection()
     lakes: list[LakeSection] = Field(default_factory=list)
 
 

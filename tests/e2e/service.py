@@ -42,6 +42,7 @@ class Settings:
     threads: int = 1
     memory: str = "1GiB"
     backend: str = "local"
+    reserve: int = 0
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
@@ -196,7 +197,7 @@ class Service:
         lines = [
             f'[[sites]]\nname = "{site}"\ncontrol = "{self.url}"\nexchange = "127.0.0.1:{port}"',
             f'[sites.pool]\nbackend = "{own.backend}"\nworkers = {own.workers}',
-            f'threads = {own.threads}\nmemory = "{own.memory}"',
+            f'threads = {own.threads}\nmemory = "{own.memory}"\n[sites.python]\nreserve = {own.reserve}',
         ]
         for lake, folder in lakes.items():
             lines.append(f'[[sites.lakes]]\nname = "{lake}"\nurl = {json.dumps(folder.as_uri())}')

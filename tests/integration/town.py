@@ -81,6 +81,7 @@ class Town:
             places=places,
             tokens=Tokens(self.control.site_home(site), ""),
             pool=self.pools[site],
+            python=None,
             limits=LimitsSection(),
             exchange_url=exchange_url,
         )

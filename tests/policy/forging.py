@@ -51,8 +51,10 @@ from datacanal.site.places import Places
 from datacanal.site.policy import Policy
 from datacanal.site.policy.book import PolicyBook
 from datacanal.site.policy.governed import Governance
+from datacanal.site.python_runs import PythonRuns
 from datacanal.site.record.entry import Recorded
-from datacanal.site.runner import Running, StepRunner
+from datacanal.site.runner import StepRunner
+from datacanal.site.running import Running
 from datacanal.site.step_datasets import Datasets, Shown
 from datacanal.site.store.entity_sets import EntityLog
 from datacanal.site.store.fences import FenceBook
@@ -217,6 +219,7 @@ class World:
             work=books.work,
             gate=EgressGate("core", self.policies, books.egress, EntityLog(books.engine)),
             fetcher=cast("Fetcher", self.post),
+            python=PythonRuns("core", None, dict),
             pool=cast("Pool", self.pool),
             clock=self.clock,
             new_id=lambda prefix: f"{prefix}_{os.urandom(8).hex()}",

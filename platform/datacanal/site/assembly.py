@@ -25,6 +25,7 @@ from datacanal.site.control_link import ControlLink
 from datacanal.site.exchange import Handout
 from datacanal.site.fetcher import Fetcher
 from datacanal.site.fleet.port import Pool
+from datacanal.site.fleet.python_host import PythonHost
 from datacanal.site.gate.passing import EgressGate
 from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.keys import SiteKeys
@@ -35,6 +36,7 @@ from datacanal.site.places import Places
 from datacanal.site.policy.book import PolicyBook, PolicyVersions
 from datacanal.site.policy.governed import Governance
 from datacanal.site.policy.mask_keys import MaskKeys
+from datacanal.site.python_runs import PythonRuns
 from datacanal.site.record.approvals import RecordedPins, RecordedVersions
 from datacanal.site.record.book import RecordBook, open_record
 from datacanal.site.relaying import RelayAsker, RelayServer
@@ -61,7 +63,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class SiteSetup:
-    """What a site is made from. `exchange_url` is what other sites call, where that is not what it listens on."""
+    """What a site is made from. `exchange_url` is what other sites call, where that is not what it listens on.
+
+    `python` is None where there are no containers to hold a function in.
+    """
 
     name: str
     control: PublicDoor
@@ -69,6 +74,7 @@ class SiteSetup:
     places: Places
     tokens: Tokens
     pool: Pool
+    python: PythonHost | None
     limits: LimitsSection
     exchange_url: str | None = None
 
@@ -83,7 +89,7 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
     async with AsyncExitStack() as closing:
         engine = await asyncio.to_thread(open_database, setup.places.database)
         closing.callback(engine.dispose)
-        await closing.enter_async_context(_warming(setup.pool))
+        await closing.enter_async_context(_warming(setup.pool, setup.python))
         work = WorkStore(engine)
         transport = await closing.enter_async_context(
             open_transport(setup.places.home, setup.name, setup.control, setup.tokens)
@@ -191,6 +197,7 @@ def _runner(
         gate=gate,
         fetcher=fetcher,
         pool=setup.pool,
+        python=PythonRuns(setup.name, setup.python, lambda: lakes.roots),
         clock=_now,
         new_id=lambda prefix: new_id(prefix, _now(), os.urandom(RANDOM_BYTES)),
         transfer_expiry_s=setup.limits.total_timeout_s,
@@ -241,12 +248,14 @@ def _now_s() -> float:
 
 
 @asynccontextmanager
-async def _warming(pool: Pool) -> AsyncIterator[None]:
+async def _warming(pool: Pool, python: PythonHost | None) -> AsyncIterator[None]:
     """The pool comes up while the rest does; whoever runs the agent sees what keeps it from that."""
 
     async def warm() -> None:
         with suppress(DatacanalError):
             await pool.ensure_started()
+        if python is not None:
+            await python.ensure_started()
 
     beginning = asyncio.create_task(warm())
     try:
@@ -254,4 +263,6 @@ async def _warming(pool: Pool) -> AsyncIterator[None]:
     finally:
         beginning.cancel()
         await asyncio.gather(beginning, return_exceptions=True)
+        if python is not None:
+            await python.ensure_stopped()
         await pool.ensure_stopped()

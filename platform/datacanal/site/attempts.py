@@ -17,7 +17,8 @@ from datacanal.site.control_link import ControlLink
 from datacanal.site.fleet.port import Pool
 from datacanal.site.record.book import RecordBook
 from datacanal.site.record.notes import note_of
-from datacanal.site.runner import Running, StepRunner
+from datacanal.site.runner import StepRunner
+from datacanal.site.running import Running
 from datacanal.site.session import Session
 from datacanal.site.store.models import AttemptRow
 from datacanal.site.store.work import WorkStore

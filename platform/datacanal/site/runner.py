@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,22 +21,13 @@ from datacanal.site.keys import SiteKeys
 from datacanal.site.lakes.registry import LakeRegistry
 from datacanal.site.outgoing import output_row, passage_of, told_rows
 from datacanal.site.places import Places
+from datacanal.site.python_runs import PythonRuns, returned_task
+from datacanal.site.running import Running
 from datacanal.site.store.models import OutputRow
 from datacanal.site.store.work import WorkStore
 from datacanal.site.tasks import guard_file, leaving, step_task
 from datacanal.site.tickets import Ticket, mint
 from datacanal.site.verifier import Site, StepVerifier, VerifiedStep
-
-
-@dataclass
-class Running:
-    """How far an attempt is, for heartbeats and for its log. `said` never leaves the site."""
-
-    waits: str | None = None
-    fraction: float = 0.0
-    said: str = ""
-    in_pool: bool = False
-    arrivals: dict[str, Arrival] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +44,7 @@ class StepRunner:
     gate: EgressGate
     fetcher: Fetcher
     pool: Pool
+    python: PythonRuns
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
     transfer_expiry_s: float
@@ -82,11 +74,16 @@ class StepRunner:
         file = self.places.outputs / f"{output_id}.arrow"
         senders = [*verified.offers, *verified.at_hand]
         inputs = {step: self.places.inputs / f"{output_id}.{number}" for number, step in enumerate(senders)}
+        returned = self.places.inputs / f"{output_id}.returned"
         try:
             await asyncio.to_thread(self._hold, verified, inputs)
             await self._fetch_all(lease, verified, inputs, running)
             room_bytes = await asyncio.to_thread(self.places.room_bytes)
-            task = step_task(lease, verified, self.keys, self.lakes.roots, inputs, file, room_bytes)
+            if verified.step.kind == "python":
+                await self.python.run(lease, verified, inputs, returned, room_bytes, running)
+                task = returned_task(lease, verified.step, returned, file, room_bytes)
+            else:
+                task = step_task(lease, verified, self.keys, self.lakes.roots, inputs, file, room_bytes)
             outcome = await self._pooled(task, running)
             if not isinstance(outcome, TaskDone):
                 error = error_of(outcome.problem)
@@ -97,7 +94,7 @@ class StepRunner:
             file.unlink(missing_ok=True)
             raise
         finally:
-            for left in (guard_file(file), *inputs.values()):
+            for left in (guard_file(file), returned, *inputs.values()):
                 left.unlink(missing_ok=True)
 
     def _hold(self, verified: VerifiedStep, inputs: Mapping[str, Path]) -> None:
@@ -137,7 +134,7 @@ class StepRunner:
             outcome = await self.pool.run(task)
         finally:
             running.in_pool = False
-        running.said = outcome.said
+        running.said += outcome.said
         return outcome
 
     def _released(self, lease: Lease, verified: VerifiedStep, output_id: str, file: Path, made: TaskDone) -> OutputRow:

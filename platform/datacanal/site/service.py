@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 import structlog
 
@@ -19,8 +20,10 @@ from datacanal.serving.runner import bind, stop_asked
 from datacanal.site.assembly import SiteSetup, running_site
 from datacanal.site.engine.specification import PoolShape
 from datacanal.site.fleet.docker import DockerPool, Neighbourhood
+from datacanal.site.fleet.job_cluster import ClusterShape
 from datacanal.site.fleet.local import LocalPool
 from datacanal.site.fleet.port import Pool
+from datacanal.site.fleet.python_host import DockerPythonHost, PythonHost
 from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.lakes.registry import Lake
 from datacanal.site.launcher.client import LauncherClient
@@ -84,7 +87,7 @@ async def _serve_on(
     listening: socket.socket, configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places
 ) -> None:
     """Serve; all over again, joining first, when somebody brings another token."""
-    async with _open_pool(configuration, site, lakes, places) as pool:
+    async with _open_pool(configuration, site, lakes, places) as (pool, python):
         while True:
             tokens = Tokens(places.home, os.environ.get("DATACANAL_TOKEN", ""))
             setup = SiteSetup(
@@ -94,6 +97,7 @@ async def _serve_on(
                 places=places,
                 tokens=tokens,
                 pool=pool,
+                python=python,
                 limits=configuration.limits,
                 exchange_url=site.exchange_url,
             )
@@ -120,15 +124,17 @@ async def _ended(running: asyncio.Task[None], another: asyncio.Task[None]) -> No
 @asynccontextmanager
 async def _open_pool(
     configuration: Configuration, site: SiteSection, lakes: Sequence[Lake], places: Places
-) -> AsyncIterator[Pool]:
-    """The pool of the site's backend, not started."""
+) -> AsyncIterator[tuple[Pool, PythonHost | None]]:
+    """The pool of the site's backend and, where there are containers, what runs Python jobs; neither is started."""
     shape = _shape(site, lakes, places)
     if site.pool.backend == "local":
-        yield LocalPool(shape, places.home / "pool")
+        yield LocalPool(shape, places.home / "pool"), None
         return
     async with LauncherClient(launcher_socket(configuration, site.name)) as launcher:
         around = Neighbourhood(places.home, launcher, boot=secrets.token_hex(8))
-        yield DockerPool(shape, around, [lake.name for lake in lakes])
+        reserved = ClusterShape(workers=site.python.workers, memory_bytes=site.python.memory)
+        python = DockerPythonHost(around, reserved, site.python.reserve, lambda: datetime.now(UTC))
+        yield DockerPool(shape, around, [lake.name for lake in lakes]), python
 
 
 def _shape(site: SiteSection, lakes: Sequence[Lake], places: Places) -> PoolShape:

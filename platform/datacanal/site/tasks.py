@@ -108,7 +108,7 @@ def _input(
     rules = None
     if isinstance(item, DatasetInput):
         use = verified.datasets[item.occurrence]
-        source, rules = _parquet(use.snapshot, roots[item.lake]), use.rules
+        source, rules = parquet_source(use.snapshot, roots[item.lake]), use.rules
     elif item.counted:
         source = CountSource(path=str(received[item.from_step]))
     else:
@@ -123,7 +123,8 @@ def _input(
     )
 
 
-def _parquet(snapshot: Snapshot, root: Path) -> ParquetSource:
+def parquet_source(snapshot: Snapshot, root: Path) -> ParquetSource:
+    """The files of a snapshot in the lake at `root`."""
     return ParquetSource(
         files=[ParquetFile(path=str(root / file.path), etag=file.etag) for file in snapshot.files],
         partitions={column.name: column.type for column in snapshot.columns if column.partition},

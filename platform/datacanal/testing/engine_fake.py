@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any
 
 from datacanal.domain.errors import ContainerEngineRefused, ContainerEngineUnreachable, ImageNotFound
-from datacanal.site.launcher.engine import FoundContainer, FoundNetwork, NameTaken, SubnetTaken
+from datacanal.site.launcher.engine import FoundContainer, FoundImage, FoundNetwork, NameTaken, SubnetTaken
 
 
 @dataclass
@@ -29,6 +29,7 @@ class FakeEngine:
     images: dict[str, str] = field(default_factory=dict)
     on_start: Callable[[str], None] = lambda _container: None
     configurations: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    image_labels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = Lock()
@@ -39,12 +40,12 @@ class FakeEngine:
         self._listening: list[tuple[Mapping[str, str], SimpleQueue[str]]] = []
         self._made = 0
 
-    def image_id(self, image: str) -> str:
+    def image(self, image: str) -> FoundImage:
         if image in self.images.values():
-            return image
+            return FoundImage(image, self.image_labels)
         if image not in self.images:
             raise ImageNotFound(image=image)
-        return self.images[image]
+        return FoundImage(self.images[image], self.image_labels)
 
     def create(self, name: str, configuration: Mapping[str, Any]) -> str:
         with self._lock:
@@ -59,6 +60,7 @@ class FakeEngine:
                 status="created",
                 exit_code=None,
                 oom_killed=False,
+                image=str(configuration["Image"]),
                 created_at=self.now(),
                 started_at=None,
                 finished_at=None,

@@ -49,7 +49,9 @@ from datacanal.site.places import Places
 from datacanal.site.policy import Policy, load_policy
 from datacanal.site.policy.book import PolicyBook
 from datacanal.site.policy.governed import Governance
-from datacanal.site.runner import Running, StepRunner
+from datacanal.site.python_runs import PythonRuns
+from datacanal.site.runner import StepRunner
+from datacanal.site.running import Running
 from datacanal.site.step_datasets import Datasets, Shown
 from datacanal.site.store.entity_sets import EntityLog
 from datacanal.site.store.fences import FenceBook
@@ -174,6 +176,7 @@ class _SiteHouse:
             work=self.books.work,
             gate=EgressGate(self._name, self._policies, self.books.egress, EntityLog(self.books.engine)),
             fetcher=cast("Fetcher", _Courier(sites)),
+            python=PythonRuns(self._name, None, dict),
             pool=cast("Pool", self._pool),
             clock=lambda: NOON,
             new_id=lambda prefix: f"{prefix}_{os.urandom(8).hex()}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datacanal.domain.errors import EngineFailed
 from datacanal.planning.binding import NamedType
@@ -11,8 +11,9 @@ from datacanal.planning.quoting import identifier
 from datacanal.site.engine.arrow_source import casts, check_width, open_stream
 from datacanal.site.engine.governed_source import governed_relation, needs_barrier
 from datacanal.site.engine.parquet_source import relation_of
+from datacanal.site.engine.returned_source import open_returned
 from datacanal.site.engine.snapshots import HeldFile, held_open
-from datacanal.site.engine.specification import ArrowSource, CountSource, ParquetSource, Task, TaskInput
+from datacanal.site.engine.specification import ArrowSource, CountSource, ParquetSource, ReturnedSource, Task, TaskInput
 from datacanal.site.engine.sqltext import type_text
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Inputs:
                 return relation_of([NamedType(name=each.name, type=each.type) for each in given.columns], source)
             case ArrowSource() as source:
                 return f"SELECT {_padded(given, source)} FROM {self._rows(given, source, streamed=streamed)}"
+            case ReturnedSource() as source:
+                reader = self._stack.enter_context(open_returned(source.path, given.columns))
+                return f"SELECT {casts(given.columns)} FROM {self._streamed(given, reader)}"
             case CountSource() as source:
                 return f"SELECT {_nulls(given)} FROM range({self._count(source)})"
 
@@ -74,15 +78,21 @@ class Inputs:
         """The stream as a table that can be read often and has statistics, or, `streamed`, as it is: once."""
         reader = self._stack.enter_context(open_stream(source.path))
         check_width(reader, source.shipped)
+        if streamed:
+            return f"(SELECT {casts(source.shipped)} FROM {self._streamed(given, reader)})"
         stream = f"{given.occurrence}_stream"
         self._connection.register(stream, reader)
-        if streamed:
-            self._stack.callback(self._connection.unregister, stream)
-            return f"(SELECT {casts(source.shipped)} FROM {identifier(stream)})"
         table = f"{ROWS_CATALOG}.main.{identifier(given.occurrence)}"
         self._connection.execute(f"CREATE TABLE {table} AS SELECT {casts(source.shipped)} FROM {identifier(stream)}")
         self._connection.unregister(stream)
         return table
+
+    def _streamed(self, given: TaskInput, reader: Any) -> str:
+        """The stream as a relation that can be read once."""
+        stream = f"{given.occurrence}_stream"
+        self._connection.register(stream, reader)
+        self._stack.callback(self._connection.unregister, stream)
+        return identifier(stream)
 
     def _count(self, source: CountSource) -> int:
         with open_stream(source.path) as reader:

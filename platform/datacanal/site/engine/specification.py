@@ -39,6 +39,13 @@ class ArrowSource(Document):
     shipped: list[PlanColumn]
 
 
+class ReturnedSource(Document):
+    """What a job's driver sent as its table: believed in nothing until it was looked at whole."""
+
+    kind: Literal["returned"] = "returned"
+    path: str
+
+
 class CountSource(Document):
     """A relation of which only the number of rows matters."""
 
@@ -71,7 +78,7 @@ class TaskInput(Document):
     lake: str
     dataset: str
     columns: list[PlanColumn]
-    source: Annotated[ParquetSource | ArrowSource | CountSource, Field(discriminator="kind")]
+    source: Annotated[ParquetSource | ArrowSource | CountSource | ReturnedSource, Field(discriminator="kind")]
     rules: ViewRules | None = Field(default=None, description="for datasets with masks or a row filter")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -12,26 +14,39 @@ from pydantic import BaseModel
 from datacanal.domain.errors import DatacanalError, NotFound
 from datacanal.site.engine.assignment import Assignment
 from datacanal.site.fleet.lines import Lines
-from datacanal.site.fleet.log import CappedLog
+from datacanal.site.fleet.log import Log
 from datacanal.site.fleet.member import Conversation, keep_words
 from datacanal.site.launcher.client import LauncherClient
 from datacanal.site.launcher.specification import ContainerSpecification
 
 _CONNECTS_WITHIN_S = 30.0
 _LOOK_S = 2.0
+_ENDS_WITHIN_S = 2.0
 _REMOVE_TRIES = 3
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a container is for, as its labels say it."""
+
+    job: str | None = None
+    step: str | None = None
+    fence: int | None = None
 
 
 class Container:
     """A `Member`, made by `start`.
 
     While it runs nobody asks the launcher about it: its lines end when it does, however it ends, so the launcher may
-    die and come back under it.
+    die and come back under it. `image` is the id of the one that it runs. Once it is gone, `is_starved` tells whether
+    it was killed for want of memory.
     """
 
-    def __init__(self, launcher: LauncherClient, name: str, lines: Lines, log: CappedLog) -> None:
+    def __init__(self, launcher: LauncherClient, name: str, lines: Lines, log: Log) -> None:
+        self.image = ""
+        self.is_starved = False
         self._launcher = launcher
         self._name = name
         self._lines = lines
@@ -49,14 +64,14 @@ class Container:
         specification: ContainerSpecification,
         assignment: Assignment,
         channels: Path,
-        log: CappedLog,
+        log: Log,
     ) -> Container:
         """Start it; its lines come later. Raises what the launcher answers."""
         lines = Lines(channels / specification.channel)
         await lines.open()
         container = cls(launcher, specification.name, lines, log)
         try:
-            await launcher.start(specification)
+            container.image = (await launcher.start(specification)).image
         except BaseException:
             await lines.close()
             await container._remove()  # it may be on its way
@@ -98,6 +113,8 @@ class Container:
                 await self._keep_last_words()
         finally:
             await self._lines.close()
+            if not self._killed.is_set():
+                await self._learn_how_it_ended()
             await self._remove()
             self._gone.set()
 
@@ -125,6 +142,10 @@ class Container:
                 if error.code == NotFound.code:
                     return
                 await asyncio.sleep(_LOOK_S)  # it is not the launcher who keeps the container alive
+
+    async def _learn_how_it_ended(self) -> None:
+        with suppress(DatacanalError):  # without a launcher nobody knows
+            self.is_starved = (await self._launcher.wait(self._name, _ENDS_WITHIN_S)).oom_killed
 
     async def _keep_last_words(self) -> None:
         """What it said before it could be heard says why it never was."""

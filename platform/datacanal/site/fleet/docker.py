@@ -108,7 +108,7 @@ class ContainerHouse:
             pool=SQL_POOL,
             boot=self._around.boot,
             memory_bytes=_HELPER_BYTES,
-            cpus=_at_most_all(_HELPER_CPUS),
+            cpus=at_most_all(_HELPER_CPUS),
             channel=name,
             tmp_bytes=_TMP_BYTES,
             work_bytes=_TMP_BYTES,
@@ -119,7 +119,7 @@ class ContainerHouse:
             update={
                 "memory_bytes": self._settings.memory_bytes + WORKER_OVERHEAD_BYTES,
                 # The express slot's kernel, and the worker itself, work beside the regular slot.
-                "cpus": _at_most_all(self._settings.threads + 1),
+                "cpus": at_most_all(self._settings.threads + 1),
                 "lakes": self._lakes,
                 "scratch": True,
             }
@@ -148,7 +148,7 @@ class DockerPool(WorkerPool):
         super().__init__(shape, ContainerHouse(around, settings, lakes, log, now), pace)
 
 
-def _at_most_all(cpus: float) -> float:
+def at_most_all(cpus: float) -> float:
     """The engine refuses more processors than the machine has."""
     return min(cpus, float(os.cpu_count() or 1))
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from datacanal.frames import pack, receive_frame
-from datacanal.site.fleet.log import CappedLog
+from datacanal.site.fleet.log import Log
 
 _PIECE_BYTES = 65536
 
@@ -49,7 +49,7 @@ class Conversation:
         self._requests.write(pack(document.model_dump_json().encode()))
 
 
-async def keep_words(words: asyncio.StreamReader, log: CappedLog) -> None:
+async def keep_words(words: asyncio.StreamReader, log: Log) -> None:
     """Append everything to the log until the last writer is gone."""
     while said := await words.read(_PIECE_BYTES):
         log.append(said)

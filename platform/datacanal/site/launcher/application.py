@@ -20,6 +20,7 @@ from datacanal.site.launcher.specification import (
     ContainerState,
     ContainerStates,
     Hello,
+    ImageState,
     PoolNetwork,
 )
 
@@ -34,6 +35,7 @@ def create_application(household: Household, endings: Endings) -> FastAPI:
     """What the site may ask for; each request is safe to send twice."""
     app = FastAPI(title="Datacanal launcher", docs_url=None, redoc_url=None, openapi_url=None)
     install_problem_handlers(app)
+    _add_image(app, household)
     _add_pools(app, household)
     _add_containers(app, household, endings)
     return app
@@ -54,6 +56,12 @@ def _add_pools(app: FastAPI, household: Household) -> None:
     @app.delete("/v1/networks/{pool}", status_code=_NO_CONTENT)
     async def remove_network(pool: NameInPath) -> None:
         await run_in_threadpool(household.remove_network, pool)
+
+
+def _add_image(app: FastAPI, household: Household) -> None:
+    @app.get("/v1/image")
+    async def image() -> ImageState:
+        return await run_in_threadpool(household.image)
 
 
 def _add_containers(app: FastAPI, household: Household, endings: Endings) -> None:

@@ -18,6 +18,7 @@ from datacanal.site.launcher.specification import (
     ContainerState,
     ContainerStates,
     Hello,
+    ImageState,
     PoolNetwork,
 )
 
@@ -58,6 +59,10 @@ class LauncherClient:
     async def hello(self, boot: str) -> None:
         """Tell of a new life. What earlier ones left is gone when this returns."""
         await self._ask("POST", "hello", Hello(boot=boot))
+
+    async def image(self) -> ImageState:
+        """The image that containers of this site run."""
+        return self._read(ImageState, await self._ask("GET", "image"))
 
     async def ensure_network(self, network: PoolNetwork) -> None:
         """Make sure that the pool has its network."""

@@ -15,7 +15,7 @@ import docker
 import docker.errors
 
 from datacanal.domain.errors import ContainerEngineRefused, ContainerEngineUnreachable, ImageNotFound
-from datacanal.site.launcher.engine import FoundContainer, FoundNetwork, NameTaken, Status, SubnetTaken
+from datacanal.site.launcher.engine import FoundContainer, FoundImage, FoundNetwork, NameTaken, Status, SubnetTaken
 
 _TIMEOUT_S = 60.0
 _GONE_WITHIN_S = 30.0
@@ -51,13 +51,14 @@ class DockerEngine:
         if self._client is not None:
             self._client.close()
 
-    def image_id(self, image: str) -> str:
+    def image(self, image: str) -> FoundImage:
         """Raises `ContainerEngineRefused` for an image with volumes, which would be writable and without bounds."""
         with self._asked("look for the image", {_MISSING: ImageNotFound(image=image)}) as client:
             found = client.inspect_image(image)
-        if (found.get("Config") or {}).get("Volumes"):
+        config = found.get("Config") or {}
+        if config.get("Volumes"):
             raise ContainerEngineRefused(action=f"run {image}", reason="the image declares volumes")
-        return str(found["Id"])
+        return FoundImage(str(found["Id"]), config.get("Labels") or {})
 
     def create(self, name: str, configuration: Mapping[str, Any]) -> str:
         with self._asked("create the container", {_CONFLICT: NameTaken()}) as client:
@@ -183,6 +184,7 @@ def _container(inspected: Mapping[str, Any]) -> FoundContainer:
         status=status,
         exit_code=state["ExitCode"] if status == "ended" else None,
         oom_killed=state["OOMKilled"],
+        image=inspected["Image"],
         created_at=datetime.fromisoformat(inspected["Created"]),
         started_at=_moment(state["StartedAt"]),
         finished_at=_moment(state["FinishedAt"]),

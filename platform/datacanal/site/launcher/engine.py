@@ -23,6 +23,7 @@ class FoundContainer:
     status: Status
     exit_code: int | None
     oom_killed: bool
+    image: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -40,6 +41,14 @@ class NameTaken(Exception):
     """A container of that name exists."""
 
 
+@dataclass(frozen=True)
+class FoundImage:
+    """`id` is `sha256:…`."""
+
+    id: str
+    labels: Mapping[str, str]
+
+
 class SubnetTaken(Exception):
     """Another network has some of these addresses."""
 
@@ -47,8 +56,8 @@ class SubnetTaken(Exception):
 class Engine(Protocol):
     """What the launcher asks of an engine."""
 
-    def image_id(self, image: str) -> str:
-        """The id (`sha256:…`) of an image that is there. Raises `ImageNotFound`, `ContainerEngineRefused`."""
+    def image(self, image: str) -> FoundImage:
+        """An image that is there. Raises `ImageNotFound`, `ContainerEngineRefused`."""
         ...
 
     def create(self, name: str, configuration: Mapping[str, Any]) -> str:

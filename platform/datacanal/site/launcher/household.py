@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from datacanal.domain.errors import (
     BootSuperseded,
@@ -19,6 +20,7 @@ from datacanal.domain.errors import (
     NoSubnetLeft,
     NotFound,
 )
+from datacanal.protocol.plan import PythonEnvironment
 from datacanal.site.launcher.boots import Boots
 from datacanal.site.launcher.engine import Engine, FoundContainer, FoundNetwork, NameTaken, SubnetTaken
 from datacanal.site.launcher.folders import check_folders
@@ -26,7 +28,7 @@ from datacanal.site.launcher.hardening import Surroundings, chosen_image, digest
 from datacanal.site.launcher.labels import Label, engine_name, labels_of, owner_labels
 from datacanal.site.launcher.locks import Locks
 from datacanal.site.launcher.settings import LauncherSettings, SiteGround, User
-from datacanal.site.launcher.specification import ContainerSpecification, ContainerState, PoolNetwork
+from datacanal.site.launcher.specification import ContainerSpecification, ContainerState, ImageState, PoolNetwork
 from datacanal.site.launcher.subnets import free_subnets
 
 MOST_LOG_BYTES = 64 * 1024
@@ -106,6 +108,12 @@ class Household:
         self._check_boot(wanted.boot)
         return self.state(wanted.name)
 
+    def image(self) -> ImageState:
+        """The one that containers get. Raises `ImageNotFound`."""
+        found = self.engine.image(self._settings.image)
+        label = found.labels.get(Label.ENVIRONMENT)
+        return ImageState(id=found.id, environment=None if label is None else _environment(label))
+
     def state(self, name: str) -> ContainerState:
         """Raises `NotFound`."""
         return state_of(self.container(name))
@@ -178,7 +186,7 @@ class Household:
 
     def _configured(self, wanted: ContainerSpecification) -> dict[str, Any]:
         check_folders(mounts_of(wanted, self.site), self.site.name)
-        image = self.engine.image_id(chosen_image(wanted, self.site, self._settings))
+        image = self.engine.image(chosen_image(wanted, self.site, self._settings)).id
         network = self._network(wanted.pool)
         if network is None or network.labels.get(Label.BOOT) != wanted.boot:
             raise NotFound(what="network of a pool", name=wanted.pool)
@@ -202,5 +210,14 @@ def state_of(found: FoundContainer) -> ContainerState:
         running=found.status == "running",
         exit_code=found.exit_code,
         oom_killed=found.oom_killed,
+        image=found.image,
         started_at=found.started_at,
     )
+
+
+def _environment(label: str) -> PythonEnvironment | None:
+    """None for a label that was not made by `make images`."""
+    try:
+        return PythonEnvironment.model_validate_json(label)
+    except ValidationError:
+        return None

@@ -21,6 +21,8 @@ class Label(StrEnum):
     JOB = "datacanal.job"
     STEP = "datacanal.step"
     FENCE = "datacanal.fence"
+    ENVIRONMENT = "datacanal.environment"
+    """Of an image: its Python version and packages, as JSON."""
 
 
 def owner_labels(site: SiteGround) -> dict[str, str]:

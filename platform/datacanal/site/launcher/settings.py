@@ -15,7 +15,7 @@ BOXED = ("python", "-m", "datacanal.site.engine.boxed")
 """The command of every container, before its role."""
 NOBODY = 65532
 """Who runs where the site's own user is root."""
-_OF_CONTAINERS = tuple(Path(path) for path in ("/run/datacanal", "/tmp", "/work", "/proc", "/sys", "/dev"))  # noqa: S108
+_OF_CONTAINERS = tuple(Path(path) for path in ("/run/datacanal", "/stage", "/tmp", "/work", "/proc", "/sys", "/dev"))  # noqa: S108
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from datacanal.protocol.base import Document
+from datacanal.protocol.plan import PythonEnvironment
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,47}$"
 MAX_WAIT_S = 60.0
@@ -36,8 +37,10 @@ class PoolNetwork(Document):
 
 
 class ContainerSpecification(Document):
-    """One container. `lakes` and `stage` are mounted read-only at the paths that they have at the site, `channel` (a
-    folder below the site home's `channels`) read-only at /run/datacanal, the site's scratch folder writable.
+    """One container. `lakes` are mounted read-only at the paths that they have at the site, its scratch writable.
+
+    `stage` and `channel` are folders below the site home's `stages` and `channels`, mounted read-only at /stage and
+    /run/datacanal.
 
     `image` is one of the launcher's allowed images by id; absent: the one it is configured with.
     """
@@ -69,7 +72,7 @@ class ContainerSpecification(Document):
 
 
 class ContainerState(Document):
-    """How a container is. `exit_code` is absent until it has ended."""
+    """How a container is. `exit_code` is absent until it has ended, `image` is an id."""
 
     name: str
     role: str
@@ -77,7 +80,15 @@ class ContainerState(Document):
     running: bool
     exit_code: int | None
     oom_killed: bool
+    image: str
     started_at: datetime | None
+
+
+class ImageState(Document):
+    """The image that containers of this site run: its id, and what a function finds in it, where its label says."""
+
+    id: str
+    environment: PythonEnvironment | None
 
 
 class ContainerStates(Document):

@@ -1,0 +1,126 @@
+"""Where Python jobs of a site run: a cluster for each, some of them started before anybody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from datacanal.domain.errors import DatacanalError
+from datacanal.site.engine.python_task import GaveUp, Returned
+from datacanal.site.fleet.containers import Marks
+from datacanal.site.fleet.docker import Neighbourhood
+from datacanal.site.fleet.job_cluster import ClusterShape, JobCluster, Run
+from datacanal.site.launcher.specification import ImageState
+
+_REFILL_PAUSE_S = 2.0
+"""A job that has just begun has the machine to itself for so long."""
+_RETRY_S = 10.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what it said: words that stay at the site."""
+
+    last: Returned | GaveUp | DatacanalError
+    said: str
+
+
+class PythonHost(Protocol):
+    """Runs functions in sandboxes. `image` tells which image a run that begins now would have."""
+
+    async def ensure_started(self) -> None: ...
+
+    async def image(self) -> ImageState:
+        """Raises what the launcher answers."""
+        ...
+
+    async def run(self, shape: ClusterShape, image: str, marks: Marks, run: Run) -> Outcome:
+        """Run in a cluster of that shape and image. A failure of the platform is an outcome too."""
+        ...
+
+    async def ensure_stopped(self) -> None: ...
+
+
+class DockerPythonHost:
+    """A `PythonHost`. `reserve` clusters of `shape` are kept ready; a job of another shape waits for its own."""
+
+    def __init__(self, around: Neighbourhood, shape: ClusterShape, reserve: int, now: Callable[[], datetime]) -> None:
+        self._around = around
+        self._shape = shape
+        self._wanted = reserve
+        self._now = now
+        self._numbers = itertools.count(1)
+        self._ready: list[JobCluster] = []
+        self._used = asyncio.Event()
+        self._filling: asyncio.Task[None] | None = None
+
+    async def ensure_started(self) -> None:
+        """The reserve fills by itself."""
+        if self._filling is None and self._wanted:
+            self._filling = asyncio.create_task(self._fill())
+
+    async def image(self) -> ImageState:
+        return await self._around.launcher.image()
+
+    async def run(self, shape: ClusterShape, image: str, marks: Marks, run: Run) -> Outcome:
+        cluster = await self._take(shape, image)
+        try:
+            if cluster is None:
+                cluster = self._new(shape, marks)
+                await cluster.start()
+            return Outcome(await cluster.run(run), cluster.words.text())
+        except DatacanalError as error:
+            return Outcome(error, cluster.words.text() if cluster else "")
+        finally:
+            if cluster is not None:
+                await cluster.end()
+
+    async def ensure_stopped(self) -> None:
+        """End the reserve. Runs under way are ended by who began them."""
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.gather(self._filling, return_exceptions=True)
+            self._filling = None
+        ready, self._ready = self._ready, []
+        await asyncio.gather(*(cluster.end() for cluster in ready))
+
+    async def _take(self, shape: ClusterShape, image: str) -> JobCluster | None:
+        """One that fits; those that died or run an image of yesterday are ended."""
+        while shape == self._shape and self._ready:
+            cluster = self._ready.pop(0)
+            self._used.set()
+            if not cluster.is_lost and cluster.image == image:
+                return cluster
+            await cluster.end()
+        return None
+
+    async def _fill(self) -> None:
+        while True:
+            if len(self._ready) >= self._wanted:
+                await self._used.wait()
+                self._used.clear()
+                await asyncio.sleep(_REFILL_PAUSE_S)
+                continue
+            cluster = self._new(self._shape, None)
+            try:
+                await cluster.start()
+            except DatacanalError as error:
+                _log.warning("reserve_not_started", code=error.code, detail=error.detail)
+                await cluster.end()
+                await asyncio.sleep(_RETRY_S)
+            except BaseException:
+                await cluster.end()
+                raise
+            else:
+                self._ready.append(cluster)
+
+    def _new(self, shape: ClusterShape, marks: Marks | None) -> JobCluster:
+        return JobCluster(self._around, f"python-{next(self._numbers)}", shape, self._now, marks)

@@ -1,0 +1,158 @@
+"""Run a Python step: tables laid on a stage, the function in a cluster of its own, what it returns believed last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datacanal.domain.errors import (
+    CodeNotLoaded,
+    ContractBroken,
+    DatacanalError,
+    EnvironmentDiffers,
+    OutOfDisk,
+    OutOfMemory,
+    PythonNeedsContainers,
+    PythonRaised,
+    PythonReturnedNoTable,
+)
+from datacanal.protocol.plan import DatasetInput, PythonEnvironment, PythonGiven, PythonWork, Step
+from datacanal.protocol.site import Lease
+from datacanal.site.engine.python_task import GaveUp, GivenTable, PythonTask
+from datacanal.site.engine.specification import ReturnedSource, Task, TaskInput
+from datacanal.site.fleet.containers import Marks
+from datacanal.site.fleet.job_cluster import ClusterShape, Run
+from datacanal.site.fleet.python_host import PythonHost
+from datacanal.site.fleet.stages import Staged, StagedDataset, StagedStream
+from datacanal.site.running import Running
+from datacanal.site.tasks import leaving, parquet_source, task_id
+from datacanal.site.verifier import VerifiedStep
+
+
+@dataclass(frozen=True)
+class PythonRuns:
+    """`host` is None where there are no containers. `roots` are the lakes' folders."""
+
+    site: str
+    host: PythonHost | None
+    roots: Callable[[], Mapping[str, Path]]
+
+    async def run(
+        self,
+        lease: Lease,
+        verified: VerifiedStep,
+        inputs: Mapping[str, Path],
+        result: Path,
+        most_bytes: int,
+        running: Running,
+    ) -> None:
+        """Leave what the function returned in `result`, which nobody has looked at yet.
+
+        Raises what kept it from that.
+        """
+        work = _work_of(verified.step)
+        if self.host is None:
+            raise PythonNeedsContainers(site=self.site)
+        image = await self.host.image()
+        if image.environment is not None:
+            self._check_environment(work.code.environment, image.environment)
+        staged = [self._staged(number, given, verified, inputs) for number, given in enumerate(work.given)]
+
+        def progress(fraction: float) -> None:
+            running.fraction = fraction
+
+        run = Run(_task(lease, verified.step, work, staged), staged, result, most_bytes, progress)
+        shape = ClusterShape(workers=work.workers, memory_bytes=work.memory_bytes)
+        marks = Marks(job=lease.job, step=lease.step, fence=lease.fence)
+        outcome = await self.host.run(shape, image.id, marks, run)
+        running.said = outcome.said
+        if isinstance(outcome.last, DatacanalError):
+            raise outcome.last
+        if isinstance(outcome.last, GaveUp):
+            raise self._failure(outcome.last, verified.step, work)
+
+    def _check_environment(self, needed: PythonEnvironment, found: PythonEnvironment) -> None:
+        differences = []
+        if needed.python != found.python:
+            differences.append(f"Python {needed.python} (here {found.python})")
+        for name, version in sorted(needed.packages.items()):
+            here = found.packages.get(name)
+            if here != version:
+                differences.append(f"{name} {version} (here {here or 'missing'})")
+        if differences:
+            raise EnvironmentDiffers(site=self.site, differences=", ".join(differences))
+
+    def _staged(self, number: int, given: PythonGiven, verified: VerifiedStep, inputs: Mapping[str, Path]) -> Staged:
+        [item] = [item for item in verified.step.inputs if item.occurrence == given.occurrence]
+        if not isinstance(item, DatasetInput):
+            table = GivenTable(
+                kind=given.kind, name=given.name, format="arrow", files=[f"{number}.arrow"], columns=item.columns
+            )
+            return StagedStream(table, inputs[item.from_step])
+        root = self.roots()[item.lake]
+        source = parquet_source(verified.datasets[item.occurrence].snapshot, root)
+        files = [str(Path(str(number), Path(file.path).relative_to(root))) for file in source.files]
+        table = GivenTable(
+            kind=given.kind,
+            name=given.name,
+            format="parquet",
+            files=files,
+            columns=item.columns,
+            partitions=source.partitions,
+        )
+        return StagedDataset(table, source.files, [str(root)])
+
+    def _failure(self, given_up: GaveUp, step: Step, work: PythonWork) -> DatacanalError:
+        match given_up.why:
+            case "raised":
+                return PythonRaised(site=self.site)
+            case "cannot_be_loaded":
+                return CodeNotLoaded(site=self.site)
+            case "no_table":
+                return PythonReturnedNoTable()
+            case "other_columns":
+                return ContractBroken(columns=", ".join(f"{each.name} {each.type}" for each in step.columns))
+            case "environment":
+                return EnvironmentDiffers(site=self.site, differences="its image says other versions than it has")
+            case "out_of_memory":
+                return OutOfMemory(limit_bytes=work.memory_bytes)
+            case "out_of_disk":
+                return OutOfDisk(reason="its /tmp or /work is full")
+
+
+def returned_task(lease: Lease, step: Step, returned: Path, output: Path, room_bytes: int) -> Task:
+    """What a driver sent, proven and written like any step's output."""
+    contract = list(step.columns)
+    given = TaskInput(
+        occurrence="occ0", lake="step", dataset="returned", columns=contract, source=ReturnedSource(path=str(returned))
+    )
+    return Task(
+        id=task_id(lease),
+        sql="SELECT * FROM occ0.step.returned",
+        now=lease.plan.now,
+        gated=False,
+        inputs=[given],
+        columns=contract,
+        leaves_as=leaving(lease),
+        output=str(output),
+        max_output_bytes=room_bytes,
+    )
+
+
+def _task(lease: Lease, step: Step, work: PythonWork, staged: list[Staged]) -> PythonTask:
+    return PythonTask(
+        job=lease.job,
+        code=work.code,
+        params=step.params,
+        given=[each.table for each in staged],
+        columns={column.name: column.type for column in step.columns},
+        scheduler="",
+        workers=work.workers,
+    )
+
+
+def _work_of(step: Step) -> PythonWork:
+    if step.python is None:
+        raise ValueError("a step of another kind")
+    return step.python
