@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+FIXED = {"HOME", "LANG", "TMPDIR", "PYTHONSAFEPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+OF_THE_IMAGE = {"PATH", "SSL_CERT_FILE"}
 FLAGS = {"noexec", "nosuid", "nodev"}
 
 
@@ -32,8 +34,7 @@ def _of_the_process(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[
     return {
         "a numeric user who is not root": int(uid) > 0 and int(gid) > 0,
         "image by digest": config["Image"].startswith("sha256:"),
-        "no environment but the fixed one": names
-        <= {"HOME", "LANG", "TMPDIR", "PYTHONSAFEPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PATH"},
+        "no environment but the fixed one": names <= FIXED | OF_THE_IMAGE,
         "safe path": "PYTHONSAFEPATH=1" in config["Env"],
         "own command": config["Entrypoint"][-1] == labels["datacanal.role"] and not config["Cmd"],
         "hostname": config["Hostname"] == labels["datacanal.name"],
