@@ -212,6 +212,19 @@ def test_a_hello_while_a_container_is_being_started_leaves_none(between: tuple[E
     assert estate.containers(estate.core) == estate.networks(estate.core) == []
 
 
+def test_a_hello_while_a_network_is_being_made_leaves_none(between: tuple[Estate, EngineBetween]) -> None:
+    estate, engine = between
+    engine.hold(rb"POST \S+/networks/create ")
+    with ThreadPoolExecutor(1) as threads:
+        wanted = estate.core.network("p2")
+        making = threads.submit(estate.core.code_of, lambda client: client.ensure_network(wanted))
+        engine.wait_until_held()
+        estate.core.boots()
+        engine.decide(passes=True)
+        assert making.result(20) == "boot_superseded"
+    assert estate.networks(estate.core) == []
+
+
 # ---------------------------------------------------------------- orphans
 
 

@@ -75,7 +75,10 @@ class Household:
             self._ensured_at[wanted.pool] = datetime.now(UTC)
             found = self._network(wanted.pool)
             if found is None:
-                self._make_network(wanted)
+                made = self._make_network(wanted)
+                if self.newest_boot() != wanted.boot:  # a hello went by while it was being made
+                    self.engine.remove_network(made)
+                    self._check_boot(wanted.boot)
             elif found.labels.get(Label.BOOT) != wanted.boot:
                 raise ContainerDiffers(site=self.site.name, what="network", name=wanted.pool)
 
@@ -101,9 +104,9 @@ class Household:
             container = self._ensure_created(wanted)
             if container.status == "created":
                 self._start(container)
-        if self.newest_boot() != wanted.boot:  # a hello went by while the container was being made
-            self.engine.remove(container.id)
-        self._check_boot(wanted.boot)
+            if self.newest_boot() != wanted.boot:  # a hello went by while it was being made
+                self.engine.remove(container.id)
+                self._check_boot(wanted.boot)
         return self.state(wanted.name)
 
     def state(self, name: str) -> ContainerState:
@@ -151,7 +154,7 @@ class Household:
     def _network(self, pool: str) -> FoundNetwork | None:
         return next(iter(self.engine.networks({**owner_labels(self.site), Label.POOL: pool})), None)
 
-    def _make_network(self, wanted: PoolNetwork) -> None:
+    def _make_network(self, wanted: PoolNetwork) -> str:
         labels = labels_of(self.site, pool=wanted.pool, boot=wanted.boot)
         name = engine_name(self.site, wanted.pool)
         # One after the other, for two that choose at once would choose the same.
@@ -159,10 +162,9 @@ class Household:
             taken = [*self.engine.subnets(), *self._routes()]
             for subnet in free_subnets(self._settings.subnets, taken, zlib.crc32(name.encode())):
                 try:
-                    self.engine.create_network(name, subnet, labels)
+                    return self.engine.create_network(name, subnet, labels)
                 except SubnetTaken:
                     continue
-                return
         raise NoSubnetLeft(pool=wanted.pool, subnets=str(self._settings.subnets))
 
     def _ensure_created(self, wanted: ContainerSpecification) -> FoundContainer:
