@@ -170,3 +170,14 @@ def test_nobody_is_at_the_end_of_its_default_route(served: Estate, member: Inmat
     (network,) = [each for each in served.networks(served.core) if each.attrs["Labels"]["datacanal.pool"] == "p1"]
     assert gateways <= {IPv4Address(gateway_of(network)).packed[::-1].hex().upper()}
     assert reached(member, (gateway_of(network), PORT)) == []
+
+
+def test_no_name_is_known_but_those_of_the_pool(served: Estate, member: Inmate) -> None:
+    strangers = ("worker-3", "worker-4", "worker-9", "example.com", "host.docker.internal")
+    assert resolved(member, *strangers) == {}
+
+
+def test_a_name_that_no_member_has_is_known_to_be_missing_at_once(member: Inmate) -> None:
+    """Dask looks for members that are not there yet; ten seconds of silence would be a pool's whole start."""
+    program = "import json, socket\ntry: socket.getaddrinfo('worker-9', 1)\nexcept OSError as error: print(error.errno)"
+    assert member.find(program) == NO_ADDRESS

@@ -34,6 +34,9 @@ _OOM_SCORE = 500
 _STOP_S = 2
 # The engine's name server would forward what it does not know to the machine's; told this one, it asks the container.
 _NO_NAME_SERVER = "127.0.0.1"
+# Nobody answers there, so a name that no member has would take 10 s: those without a dot are then known to the engine
+# or to nobody, others are given up after one second.
+_NAMES_FAIL_FAST = ("ndots:1", "timeout:1", "attempts:1")
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def _isolation(found: Surroundings, settings: LauncherSettings) -> dict[str, Any
         "PortBindings": {},
         "Devices": [],
         "Dns": [_NO_NAME_SERVER],
+        "DnsOptions": list(_NAMES_FAIL_FAST),
         "DnsSearch": ["."],
         "ExtraHosts": [],
         "GroupAdd": [],

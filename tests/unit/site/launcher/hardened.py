@@ -55,6 +55,7 @@ def _of_the_kernel(host: Mapping[str, Any]) -> dict[str, bool]:
         "own pool network": len(host["NetworkMode"]) == 64,
         "no name server": host["Dns"] == ["127.0.0.1"] and host["DnsSearch"] == ["."] and not host["ExtraHosts"],
         "private IPC": host["IpcMode"] == "private",
+        "names fail fast": host["DnsOptions"] == ["ndots:1", "timeout:1", "attempts:1"],
         "own namespaces": not any(host.get(mode) for mode in ("PidMode", "UTSMode", "UsernsMode", "CgroupParent")),
         "no ports": not host["PublishAllPorts"] and not host["PortBindings"],
         "no devices": not host["Devices"] and not host.get("DeviceRequests") and not host.get("DeviceCgroupRules"),
