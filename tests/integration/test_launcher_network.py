@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -56,6 +56,15 @@ def listening() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
+def datagrams() -> Iterator[socket.socket]:
+    """The same, for packets."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("0.0.0.0", 0))  # noqa: S104  # as above
+        server.settimeout(LONG_S)
+        yield server
+
+
+@pytest.fixture
 def bare(docker_client: docker.DockerClient, served: Estate) -> Iterator[Inmate]:
     """A container like the others, in a network that is `internal` and nothing more."""
     name = f"datacanal-test-{uuid.uuid4().hex[:12]}"
@@ -91,6 +100,16 @@ def gateway_of(network: Any) -> str:
 def reached(inmate: Inmate, *places: tuple[str, int]) -> list[list[Any]]:
     """To which of these it can open a connection, by the table of routes or by its device."""
     return list(inmate.find(REACH.format(places=places, timeout_s=LONG_S)))
+
+
+def arrived(server: socket.socket, inmate: Inmate, *addresses: str) -> list[bytes]:
+    """What of the packets that it sends there the server hears."""
+    inmate.do(SEND.format(places=[(address, server.getsockname()[1]) for address in addresses]))
+    heard = []
+    with suppress(TimeoutError):
+        while True:
+            heard.append(server.recv(64))
+    return heard
 
 
 def resolved(inmate: Inmate, *names: str) -> dict[str, str]:
@@ -145,12 +164,17 @@ def test_a_network_that_is_only_internal_does_reach_the_host(
     assert [gateway, listening.getsockname()[1], "routed"] in reached(bare, (gateway, listening.getsockname()[1]))
 
 
-def test_no_packet_to_the_host_arrives(member: Inmate) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("0.0.0.0", 0))  # noqa: S104  # as above
-        member.do(SEND.format(places=[(address, server.getsockname()[1]) for address in own_addresses()]))
-        ready, _, _ = select.select([server], [], [], LONG_S)
-        assert [server.recvfrom(64) for _ in ready] == []
+def test_no_packet_to_the_host_or_to_everybody_arrives(
+    served: Estate, member: Inmate, datagrams: socket.socket
+) -> None:
+    """Whether it goes by the routes or over the container's device, past them."""
+    subnets = [IPv4Network(network.attrs["IPAM"]["Config"][0]["Subnet"]) for network in served.networks(served.core)]
+    everybody = ["255.255.255.255", "224.0.0.1", *(str(subnet.broadcast_address) for subnet in subnets)]
+    assert arrived(datagrams, member, *own_addresses(), *everybody) == []
+
+
+def test_from_a_network_that_is_only_internal_packets_do_arrive(bare: Inmate, datagrams: socket.socket) -> None:
+    assert arrived(datagrams, bare, "255.255.255.255") != []
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "169.254.169.254"])

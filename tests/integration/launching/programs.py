@@ -149,6 +149,7 @@ def connect(address, port, is_bound):
         try:
             if is_bound:
                 wire.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
             wire.connect((address, port, 0, 2)[: 4 if family == socket.AF_INET6 else 2])
         except TimeoutError:
             return
@@ -164,16 +165,19 @@ for thread in threads: thread.join()
 print(json.dumps(found))
 """
 SEND = """
-import socket
-for is_bound in (False, True):
-    for address, port in {places!r}:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
-            try:
-                if is_bound:
-                    wire.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
-                wire.sendto(b"bound" if is_bound else b"routed", (address, port))
-            except OSError:
-                pass
+import itertools, socket, struct
+DEVICE = dict((name, index) for index, name in socket.if_nameindex())["eth0"]
+THAT_ONE = [(socket.IPPROTO_IP, 8, struct.pack("=iII", DEVICE, 0, 0))]  # IP_PKTINFO
+for (address, port), is_bound, is_direct, beside in itertools.product({places!r}, (0, 1), (0, 1), ([], THAT_ONE)):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, is_direct)
+        if is_bound:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        try:
+            wire.sendmsg([b"%d %d %d" % (is_bound, is_direct, bool(beside))], beside, 0, (address, port))
+        except OSError:
+            pass
 """
 RESOLVE = """
 import json, socket

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tests.integration.launching.estate import ENGINE, Estate, Site
 
 from datacanal.site.launcher.boots import Boots
+from datacanal.site.launcher.bridges import shut_bridge
 from datacanal.site.launcher.docker_engine import DockerEngine
 from datacanal.site.launcher.household import Household
 from datacanal.site.launcher.reconciler import Reconciler
@@ -20,5 +21,6 @@ def tidying(estate: Estate, site: Site) -> Iterator[Reconciler]:
     settings = estate.settings
     engine = DockerEngine(f"unix://{ENGINE}")
     boots = Boots(settings.home / "boots.json")
-    yield Reconciler(Household(site.ground, user_of(site.ground.home.path), settings, engine, boots, list))
+    user = user_of(site.ground.home.path)
+    yield Reconciler(Household(site.ground, user, settings, engine, boots, list, shut_bridge))
     engine.close()

@@ -34,6 +34,8 @@ _AT_ONCE = 8
 _log = structlog.get_logger()
 
 Routes = Callable[[], Sequence[IPv4Network]]
+Shut = Callable[[str], str]
+"""Shuts the bridge of the network with this id, and says why it may be open still."""
 
 
 class Household:
@@ -44,7 +46,14 @@ class Household:
     """
 
     def __init__(
-        self, site: SiteGround, user: User, settings: LauncherSettings, engine: Engine, boots: Boots, routes: Routes
+        self,
+        site: SiteGround,
+        user: User,
+        settings: LauncherSettings,
+        engine: Engine,
+        boots: Boots,
+        routes: Routes,
+        shut: Shut,
     ) -> None:
         self.site = site
         self.engine = engine
@@ -52,6 +61,7 @@ class Household:
         self._settings = settings
         self._boots = boots
         self._routes = routes
+        self._shut = shut
         self._locks = Locks()
         self._choosing_subnet = Lock()
         self._ensured_at: dict[str, datetime] = {}
@@ -73,14 +83,9 @@ class Household:
         self._check_boot(wanted.boot)
         with self._locks.held(f"network {wanted.pool}"):
             self._ensured_at[wanted.pool] = datetime.now(UTC)
-            found = self._network(wanted.pool)
-            if found is None:
-                made = self._make_network(wanted)
-                if self.newest_boot() != wanted.boot:  # a hello went by while it was being made
-                    self.engine.remove_network(made)
-                    self._check_boot(wanted.boot)
-            elif found.labels.get(Label.BOOT) != wanted.boot:
-                raise ContainerDiffers(site=self.site.name, what="network", name=wanted.pool)
+            network = self._ensure_made(wanted)
+            if reason := self._shut(network):
+                _log.warning("bridge_open", site=self.site.name, pool=wanted.pool, reason=reason)
 
     def remove_network(self, pool: str) -> None:
         """Nothing where it is gone already."""
@@ -153,6 +158,18 @@ class Household:
 
     def _network(self, pool: str) -> FoundNetwork | None:
         return next(iter(self.engine.networks({**owner_labels(self.site), Label.POOL: pool})), None)
+
+    def _ensure_made(self, wanted: PoolNetwork) -> str:
+        found = self._network(wanted.pool)
+        if found is None:
+            made = self._make_network(wanted)
+            if self.newest_boot() != wanted.boot:  # a hello went by while it was being made
+                self.engine.remove_network(made)
+                self._check_boot(wanted.boot)
+            return made
+        if found.labels.get(Label.BOOT) != wanted.boot:
+            raise ContainerDiffers(site=self.site.name, what="network", name=wanted.pool)
+        return found.id
 
     def _make_network(self, wanted: PoolNetwork) -> str:
         labels = labels_of(self.site, pool=wanted.pool, boot=wanted.boot)
