@@ -13,9 +13,10 @@ from typing import Any
 import docker
 import psutil
 import pytest
-from tests.integration.launching.estate import Estate, Site
+from tests.integration.launching.estate import Estate
 from tests.integration.launching.inmate import COMMAND, Inmate
 from tests.integration.launching.programs import LISTEN, REACH, RESOLVE, SEND
+from tests.integration.launching.site import Site
 from tests.plugins.engine import WORKER
 
 pytestmark = pytest.mark.docker
@@ -65,8 +66,8 @@ def datagrams() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def bare(docker_client: docker.DockerClient, served: Estate) -> Iterator[Inmate]:
-    """A container like the others, in a network that is `internal` and nothing more."""
+def bare(docker_client: docker.DockerClient, served: Estate) -> Iterator[tuple[Inmate, str]]:
+    """A container in a network that is `internal` and nothing more, and the gateway of that network."""
     name = f"datacanal-test-{uuid.uuid4().hex[:12]}"
     network = docker_client.networks.create(name, internal=True)
     site = served.core
@@ -75,7 +76,8 @@ def bare(docker_client: docker.DockerClient, served: Estate) -> Iterator[Inmate]
     container = docker_client.containers.run(
         WORKER, [], entrypoint=list(COMMAND), name=name, network=name, volumes=channel, detach=True, cap_drop=["ALL"]
     )
-    yield inmate
+    network.reload()
+    yield inmate, gateway_of(network)
     container.remove(force=True)
     network.remove()
 
@@ -155,13 +157,12 @@ def test_the_host_has_no_address_in_the_pools_network(served: Estate, member: In
 
 
 def test_a_network_that_is_only_internal_does_reach_the_host(
-    docker_client: docker.DockerClient, bare: Inmate, listening: socket.socket
+    bare: tuple[Inmate, str], listening: socket.socket
 ) -> None:
-    """So that the test before this one could fail: the bridge's address is what makes the difference."""
-    (network,) = docker_client.networks.list(names=[docker_client.containers.list(limit=1)[0].name])
-    gateway = gateway_of(network)
+    """So that the tests before this one could fail: the bridge's address is what makes the difference."""
+    inmate, gateway = bare
     assert gateway in own_addresses()
-    assert [gateway, listening.getsockname()[1], "routed"] in reached(bare, (gateway, listening.getsockname()[1]))
+    assert [gateway, listening.getsockname()[1], "routed"] in reached(inmate, (gateway, listening.getsockname()[1]))
 
 
 def test_no_packet_to_the_host_or_to_everybody_arrives(
@@ -173,8 +174,10 @@ def test_no_packet_to_the_host_or_to_everybody_arrives(
     assert arrived(datagrams, member, *own_addresses(), *everybody) == []
 
 
-def test_from_a_network_that_is_only_internal_packets_do_arrive(bare: Inmate, datagrams: socket.socket) -> None:
-    assert arrived(datagrams, bare, "255.255.255.255") != []
+def test_from_a_network_that_is_only_internal_packets_do_arrive(
+    bare: tuple[Inmate, str], datagrams: socket.socket
+) -> None:
+    assert arrived(datagrams, bare[0], "255.255.255.255") != []
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "169.254.169.254"])

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import docker
 import pytest
 from tests.e2e.apart import ABSENT, as_user, can_run
-from tests.integration.launching.estate import OWNER, Estate, Site, owned
+from tests.integration.launching.estate import Estate
+from tests.integration.launching.site import OWNER, Site, owned
 from tests.plugins.engine import SERVER, WORKER
 
 pytestmark = pytest.mark.docker(WORKER, SERVER)

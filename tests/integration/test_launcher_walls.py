@@ -8,7 +8,7 @@ from typing import Any
 
 import docker
 import pytest
-from tests.integration.launching.estate import MIB, OWNER, Estate, owned_file
+from tests.integration.launching.estate import Estate
 from tests.integration.launching.inmate import Inmate
 from tests.integration.launching.programs import (
     CREDENTIALS,
@@ -21,6 +21,7 @@ from tests.integration.launching.programs import (
     STATUS,
     WRITABLE_PLACES,
 )
+from tests.integration.launching.site import MIB, OWNER, owned_file
 from tests.plugins.engine import WORKER
 from tests.unit.site.launcher.hardened import FLAGS, broken_walls, foreign_sources
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.integration.launching.estate import ENGINE, Estate, Site
+from tests.integration.launching.estate import ENGINE, Estate
+from tests.integration.launching.site import Site
 
 from datacanal.site.launcher.boots import Boots
 from datacanal.site.launcher.bridges import shut_bridge
