@@ -1,8 +1,9 @@
 """From a specification to a container's whole configuration: a pure function of it and of the launcher's settings.
 
 Nothing of the specification is passed through: every value below is a constant, a bounded number, or was looked up in
-the settings. The owner of the folders could swap one for a link between the look at it and the mount; the container
-runs as that owner or as nobody, so it would open nothing that its owner could not.
+the settings. Who owns the folders (the agent, never a job) could swap one for a link between the look at it and the
+mount. The container runs as that owner or as nobody, so it would open what the owner could, and what everybody may read
+behind a directory that the owner may not pass.
 """
 
 from __future__ import annotations
