@@ -60,7 +60,7 @@ class FakeEngine:
                 status="created",
                 exit_code=None,
                 oom_killed=False,
-                image=str(configuration["Image"]),
+                image=str(configuration.get("Image", "")),
                 created_at=self.now(),
                 started_at=None,
                 finished_at=None,

@@ -1,8 +1,9 @@
 """From a specification to a container's whole configuration: a pure function of it and of the launcher's settings.
 
 Nothing of the specification is passed through: every value below is a constant, a bounded number, or was looked up in
-the settings. The owner of the folders could swap one for a link between the look at it and the mount; the container
-runs as that owner or as nobody, so it would open nothing that its owner could not.
+the settings. Who owns the folders (the agent, never a job) could swap one for a link between the look at it and the
+mount. The container runs as that owner or as nobody, so it would open what the owner could, and what everybody may read
+behind a directory that the owner may not pass.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ _OOM_SCORE = 500
 _STOP_S = 2
 # The engine's name server would forward what it does not know to the machine's; told this one, it asks the container.
 _NO_NAME_SERVER = "127.0.0.1"
+# Nobody answers there, so a name that no member has would take 10 s: those without a dot are then known to the engine
+# or to nobody, others are given up after one second.
+_NAMES_FAIL_FAST = ("ndots:1", "timeout:1", "attempts:1")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def _isolation(found: Surroundings, settings: LauncherSettings) -> dict[str, Any
         "PortBindings": {},
         "Devices": [],
         "Dns": [_NO_NAME_SERVER],
+        "DnsOptions": list(_NAMES_FAIL_FAST),
         "DnsSearch": ["."],
         "ExtraHosts": [],
         "GroupAdd": [],

@@ -36,6 +36,8 @@ _AT_ONCE = 8
 _log = structlog.get_logger()
 
 Routes = Callable[[], Sequence[IPv4Network]]
+Shut = Callable[[str], str]
+"""Shuts the bridge of the network with this id, and says why it may be open still."""
 
 
 class Household:
@@ -46,7 +48,14 @@ class Household:
     """
 
     def __init__(
-        self, site: SiteGround, user: User, settings: LauncherSettings, engine: Engine, boots: Boots, routes: Routes
+        self,
+        site: SiteGround,
+        user: User,
+        settings: LauncherSettings,
+        engine: Engine,
+        boots: Boots,
+        routes: Routes,
+        shut: Shut,
     ) -> None:
         self.site = site
         self.engine = engine
@@ -54,6 +63,7 @@ class Household:
         self._settings = settings
         self._boots = boots
         self._routes = routes
+        self._shut = shut
         self._locks = Locks()
         self._choosing_subnet = Lock()
         self._ensured_at: dict[str, datetime] = {}
@@ -75,11 +85,9 @@ class Household:
         self._check_boot(wanted.boot)
         with self._locks.held(f"network {wanted.pool}"):
             self._ensured_at[wanted.pool] = datetime.now(UTC)
-            found = self._network(wanted.pool)
-            if found is None:
-                self._make_network(wanted)
-            elif found.labels.get(Label.BOOT) != wanted.boot:
-                raise ContainerDiffers(site=self.site.name, what="network", name=wanted.pool)
+            network = self._ensure_made(wanted)
+            if reason := self._shut(network):
+                _log.warning("bridge_open", site=self.site.name, pool=wanted.pool, reason=reason)
 
     def remove_network(self, pool: str) -> None:
         """Nothing where it is gone already."""
@@ -103,9 +111,9 @@ class Household:
             container = self._ensure_created(wanted)
             if container.status == "created":
                 self._start(container)
-        if self.newest_boot() != wanted.boot:  # a hello went by while the container was being made
-            self.engine.remove(container.id)
-        self._check_boot(wanted.boot)
+            if self.newest_boot() != wanted.boot:  # a hello went by while it was being made
+                self.engine.remove(container.id)
+                self._check_boot(wanted.boot)
         return self.state(wanted.name)
 
     def image(self) -> ImageState:
@@ -159,7 +167,19 @@ class Household:
     def _network(self, pool: str) -> FoundNetwork | None:
         return next(iter(self.engine.networks({**owner_labels(self.site), Label.POOL: pool})), None)
 
-    def _make_network(self, wanted: PoolNetwork) -> None:
+    def _ensure_made(self, wanted: PoolNetwork) -> str:
+        found = self._network(wanted.pool)
+        if found is None:
+            made = self._make_network(wanted)
+            if self.newest_boot() != wanted.boot:  # a hello went by while it was being made
+                self.engine.remove_network(made)
+                self._check_boot(wanted.boot)
+            return made
+        if found.labels.get(Label.BOOT) != wanted.boot:
+            raise ContainerDiffers(site=self.site.name, what="network", name=wanted.pool)
+        return found.id
+
+    def _make_network(self, wanted: PoolNetwork) -> str:
         labels = labels_of(self.site, pool=wanted.pool, boot=wanted.boot)
         name = engine_name(self.site, wanted.pool)
         # One after the other, for two that choose at once would choose the same.
@@ -167,10 +187,9 @@ class Household:
             taken = [*self.engine.subnets(), *self._routes()]
             for subnet in free_subnets(self._settings.subnets, taken, zlib.crc32(name.encode())):
                 try:
-                    self.engine.create_network(name, subnet, labels)
+                    return self.engine.create_network(name, subnet, labels)
                 except SubnetTaken:
                     continue
-                return
         raise NoSubnetLeft(pool=wanted.pool, subnets=str(self._settings.subnets))
 
     def _ensure_created(self, wanted: ContainerSpecification) -> FoundContainer:

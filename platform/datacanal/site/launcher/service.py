@@ -15,6 +15,7 @@ from datacanal.serving.handlers import failure_fields
 from datacanal.serving.runner import HttpServer, stop_asked
 from datacanal.site.launcher.application import create_application
 from datacanal.site.launcher.boots import Boots
+from datacanal.site.launcher.bridges import shut_bridge
 from datacanal.site.launcher.docker_engine import DockerEngine
 from datacanal.site.launcher.doors import open_door
 from datacanal.site.launcher.endings import Endings
@@ -67,7 +68,7 @@ async def serve_site(site: SiteGround, settings: LauncherSettings, engine: Engin
     """Serve one site and keep its part of the engine tidy, from when its home is there until this is cancelled."""
     while not site.home.path.is_dir():  # noqa: ASYNC110  # its agent makes it, in another process
         await asyncio.sleep(_HOME_LOOK_S)
-    household = Household(site, user_of(site.home.path), settings, engine, boots, routed_here)
+    household = Household(site, user_of(site.home.path), settings, engine, boots, routed_here, shut_bridge)
     listening = open_door(socket_of(settings.home, site.name), site.home.path)
     server = HttpServer(create_application(household, Endings(household)), listening)
     await server.start()

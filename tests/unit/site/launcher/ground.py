@@ -9,7 +9,7 @@ from typing import Any
 
 from datacanal.site.launcher.boots import Boots
 from datacanal.site.launcher.engine import Engine
-from datacanal.site.launcher.household import Household
+from datacanal.site.launcher.household import Household, Shut
 from datacanal.site.launcher.settings import Folder, LauncherSettings, SiteGround, User
 from datacanal.site.launcher.specification import ContainerSpecification
 
@@ -59,12 +59,17 @@ class Ground:
         )
 
     def household(
-        self, engine: Engine, site: SiteGround | None = None, boots: Boots | None = None, **changed: Any
+        self,
+        engine: Engine,
+        site: SiteGround | None = None,
+        boots: Boots | None = None,
+        shut: Shut = lambda _network: "",
+        **changed: Any,
     ) -> Household:
         """What a site may do with the engine."""
         boots = boots or Boots(self.home / "launcher" / "boots.json")
         settings = replace(self.settings, **changed)
-        return Household(site or self.core, User(1000, 1000), settings, engine, boots, list)
+        return Household(site or self.core, User(1000, 1000), settings, engine, boots, list, shut)
 
 
 def specification(**changed: Any) -> ContainerSpecification:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+FIXED = {"HOME", "LANG", "TMPDIR", "PYTHONSAFEPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+OF_THE_IMAGE = {"PATH", "SSL_CERT_FILE"}
 FLAGS = {"noexec", "nosuid", "nodev"}
 
 
@@ -32,8 +34,7 @@ def _of_the_process(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[
     return {
         "a numeric user who is not root": int(uid) > 0 and int(gid) > 0,
         "image by digest": config["Image"].startswith("sha256:"),
-        "no environment but the fixed one": names
-        <= {"HOME", "LANG", "TMPDIR", "PYTHONSAFEPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PATH"},
+        "no environment but the fixed one": names <= FIXED | OF_THE_IMAGE,
         "safe path": "PYTHONSAFEPATH=1" in config["Env"],
         "own command": config["Entrypoint"][-1] == labels["datacanal.role"] and not config["Cmd"],
         "hostname": config["Hostname"] == labels["datacanal.name"],
@@ -54,6 +55,7 @@ def _of_the_kernel(host: Mapping[str, Any]) -> dict[str, bool]:
         "own pool network": len(host["NetworkMode"]) == 64,
         "no name server": host["Dns"] == ["127.0.0.1"] and host["DnsSearch"] == ["."] and not host["ExtraHosts"],
         "private IPC": host["IpcMode"] == "private",
+        "names fail fast": host["DnsOptions"] == ["ndots:1", "timeout:1", "attempts:1"],
         "own namespaces": not any(host.get(mode) for mode in ("PidMode", "UTSMode", "UsernsMode", "CgroupParent")),
         "no ports": not host["PublishAllPorts"] and not host["PortBindings"],
         "no devices": not host["Devices"] and not host.get("DeviceRequests") and not host.get("DeviceCgroupRules"),

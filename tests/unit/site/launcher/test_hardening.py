@@ -65,7 +65,7 @@ def test_the_container_gets_what_was_asked(ground: Ground) -> None:
     home = ground.core.home.path
     assert [(mount["Target"], mount["Source"], mount["ReadOnly"]) for mount in host["Mounts"]] == [
         (str(ground.home / "lakes" / "payments"), str(ground.home / "lakes" / "payments"), True),
-        (str(home / "stages" / "s1"), "/stage", True),
+        ("/stage", str(home / "stages" / "s1"), True),
         (str(home / "scratch"), str(home / "scratch"), False),
         ("/run/datacanal", str(home / "channels" / "c1"), True),
     ]

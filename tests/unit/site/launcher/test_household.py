@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -199,6 +200,21 @@ def test_a_hello_while_a_container_is_being_made_undoes_it(ground: Ground, engin
     with pytest.raises(BootSuperseded):
         household.start(specification())
     assert household.containers() == []
+
+
+def test_a_hello_while_a_network_is_being_made_undoes_it(ground: Ground) -> None:
+    class EngineThatIsSlowWithNetworks(FakeEngine):
+        def create_network(self, name: str, subnet: IPv4Network, labels: Mapping[str, str]) -> str:
+            boots.remember("core", LATER)
+            return super().create_network(name, subnet, labels)
+
+    boots = Boots(ground.home / "boots.json")
+    household = ground.household(fake(EngineThatIsSlowWithNetworks), boots=boots)
+    household.hello(BOOT)
+    with pytest.raises(BootSuperseded):
+        household.ensure_network(PoolNetwork(pool="p1", boot=BOOT))
+    assert household.networks() == []
+    household.ensure_network(PoolNetwork(pool="p1", boot=LATER))
 
 
 def test_the_newest_boot_is_known_after_a_restart(ground: Ground) -> None:
