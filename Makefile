@@ -42,8 +42,8 @@ coverage: $(VENV)/.dev ## statements and branches of SQL gate, labels, egress ga
 mutants: $(VENV)/.dev ## how many small changes of the same modules their unit tests notice (N=150, SEED=...)
 	@$(BIN)/python -m tests.mutation $(or $(N),150) $(SEED)
 
-bench: $(VENV)/.dev .venv-tpch/.made ## the measured promises, beside something real in the same run
-	@for program in planning latency record tpch gate; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
+bench: $(VENV)/.dev .venv-tpch/.made .venv-gateway/.made ## the measured promises, beside something real in the same run
+	@for program in planning latency record tpch gate containers; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
 
 soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, 20,000 among canaries, a 5 GB result
 	@$(BIN)/pytest -m soak tests/soak tests/policy $(ARGS)
@@ -60,12 +60,13 @@ lock: ## make the lock files anew (needs uv)
 	@for name in "runtime:pyproject.toml --group build" \
 	             "worker:pyproject.toml --extra worker -c requirements/runtime.lock" \
 	             "dev:pyproject.toml --group build --group dev --all-extras -c requirements/runtime.lock" \
+	             "gateway:--group pyproject.toml:gateway -c requirements/runtime.lock" \
 	             "tpch:--group pyproject.toml:tpch"; do \
 	   uv pip compile $${name#*:} --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	     --no-annotate --no-header --quiet --output-file requirements/$${name%%:*}.lock || exit 1; done
 
 clean: ## remove what the other commands made
-	rm -rf .venv .venv-tpch .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-tpch .venv-gateway .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.python:
@@ -91,3 +92,9 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
 	@$(PYTHON) -m venv .venv-tpch
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-tpch/bin/pip install --quiet --require-hashes -r requirements/tpch.lock \
 	  && touch $@ || { rm -rf .venv-tpch; echo "The TPC-H environment cannot be made here; its tests will be skipped."; }
+
+# What the benchmark of containers is measured beside; it wants an environment of its own.
+.venv-gateway/.made: requirements/gateway.lock $(VENV)/.python
+	@$(PYTHON) -m venv .venv-gateway
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-gateway/bin/pip install --quiet --require-hashes -r requirements/gateway.lock \
+	  && touch $@ || { rm -rf .venv-gateway; echo "dask-gateway cannot be had here; its column stays empty."; }
