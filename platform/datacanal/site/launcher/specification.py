@@ -19,7 +19,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 BootId = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
 ImageId = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 Mark = Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,128}$")]
-Role = Literal["scheduler", "runner", "worker", "driver"]
+Role = Literal["scheduler", "runner", "worker", "job_scheduler", "job_worker", "driver"]
 SCRATCH_ROLES: tuple[Role, ...] = ("runner", "worker")
 
 

@@ -42,7 +42,9 @@ def folders_of(ground: Ground) -> list[Path]:
     [
         {},
         {"role": "scheduler", "scratch": False, "lakes": ()},
-        {"role": "driver", "scratch": False, "stage": None, "image": ALLOWED},
+        {"role": "driver", "scratch": False, "lakes": (), "image": ALLOWED},
+        {"role": "job_scheduler", "scratch": False, "lakes": (), "stage": None, "image": ALLOWED},
+        {"role": "job_worker", "scratch": False, "lakes": (), "image": ALLOWED},
         {"role": "runner", "lakes": ("payments", "účty"), "job": "job_1", "step": "s1", "fence": 0},
     ],
 )
