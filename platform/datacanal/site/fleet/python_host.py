@@ -61,6 +61,7 @@ class DockerPythonHost:
         self._ready: list[JobCluster] = []
         self._used = asyncio.Event()
         self._filling: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def ensure_started(self) -> None:
         """The reserve fills by itself."""
@@ -81,16 +82,18 @@ class DockerPythonHost:
             return Outcome(error, cluster.words.text() if cluster else "")
         finally:
             if cluster is not None:
-                await cluster.end()
+                self._end(cluster)
 
     async def ensure_stopped(self) -> None:
-        """End the reserve. Runs under way are ended by who began them."""
+        """End the reserve, and wait for what is ending. Runs under way are ended by who began them."""
         if self._filling is not None:
             self._filling.cancel()
             await asyncio.gather(self._filling, return_exceptions=True)
             self._filling = None
         ready, self._ready = self._ready, []
-        await asyncio.gather(*(cluster.end() for cluster in ready))
+        for cluster in ready:
+            self._end(cluster)
+        await asyncio.gather(*self._ending)
 
     async def _take(self, shape: ClusterShape, image: str) -> JobCluster | None:
         """One that fits; those that died or run an image of yesterday are ended."""
@@ -99,8 +102,14 @@ class DockerPythonHost:
             self._used.set()
             if not cluster.is_lost and cluster.image == image:
                 return cluster
-            await cluster.end()
+            self._end(cluster)
         return None
+
+    def _end(self, cluster: JobCluster) -> None:
+        """Nobody waits for containers to be gone."""
+        ending = asyncio.create_task(cluster.end())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _fill(self) -> None:
         while True:
