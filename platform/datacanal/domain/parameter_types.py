@@ -15,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 _LARGEST = 2**127 - 1
 _WORDS = re.compile(r"^(?:list\[(?P<item>\w+)\]|(?P<scalar>\w+))(?P<optional> \| None)?$", re.ASCII)
-Json = bool | int | float | str | list["Json"] | None
+Json = bool | int | float | str | list[Any] | None
 
 
 @dataclass(frozen=True)
