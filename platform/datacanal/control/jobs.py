@@ -106,7 +106,7 @@ class JobService:
         return await self._desk.write(lambda change: self._store(change, principal, submission, row))
 
     async def explain(self, principal: Principal, request: JobRequest) -> Plan:
-        """The plan that the statement would get now. Nothing is stored."""
+        """The plan that the statement or function would get now. Nothing is stored."""
         self._checked(request)
         question = Question(
             principal.tenant,
@@ -118,7 +118,7 @@ class JobService:
             request.purpose,
             request.python,
         )
-        return (await self._planner.plan(question)).plan
+        return (await self._planner.plan(question)).plan.without_pickles()
 
     async def view(self, principal: Principal, job_id: str) -> JobView:
         """Raises `NotFound`, also for the jobs of others."""

@@ -18,7 +18,6 @@ from datacanal.domain.errors import (
     DatasetUnreadable,
     DoesNotBind,
     NotAReader,
-    NotFound,
     PolicyRefused,
     PythonRefused,
 )
@@ -250,7 +249,7 @@ def test_parameters_are_held_against_their_types(bench: Any, params: dict[str, A
 
 
 def test_a_site_or_dataset_that_is_not_there_is_named(bench: Any) -> None:
-    assert "no site 'moon'" in refused(bench, NotFound, site="moon")
+    assert "no site 'moon'; there are core, edge" in refused(bench, BadField, site="moon")
     assert "'transactions.nowhere'" in refused(bench, DatasetNotFound, datasets=["transactions.nowhere"])
 
 
