@@ -65,7 +65,8 @@ class Journey:
                 self.meet(value)
 
     def _meet_function(self, function: FunctionType) -> None:
-        if not self._travels(function.__module__):
+        # What is submitted goes by value wherever it was defined.
+        if not self._travels(function.__module__) and function is not self._function:
             return
         self._take(sys.modules.get(function.__module__))
         self._add_source(function)

@@ -24,7 +24,7 @@ from datacanal.control.store.models import AttemptRow, EventRow, JobRow, StepRow
 from datacanal.control.views import egress, event_view, job_view, logs, summary
 from datacanal.domain.access import Principal, reads_logs, sees_job
 from datacanal.domain.errors import (
-    BadField,
+    BadFunction,
     DatacanalError,
     IdempotencyConflict,
     Kind,
@@ -304,9 +304,9 @@ def _check_kind(request: JobRequest) -> None:
     is_python = request.kind == "python"
     if is_python != (request.python is not None):
         reason = "a job of the kind 'python' needs it" if is_python else "only a job of the kind 'python' has it"
-        raise BadField(field="python", reason=reason)
+        raise BadFunction(field="python", reason=reason)
     if is_python and request.sql:
-        raise BadField(field="sql", reason="a function reads what SQL gives through python.inputs")
+        raise BadFunction(field="sql", reason="a function reads what SQL gives through python.inputs")
 
 
 def _request_of(row: JobRow, seen: JobView) -> JobRequest:

@@ -244,6 +244,12 @@ class BadArgument(UserError):
     advises = "Its parameters are: {parameters}."
 
 
+class BadFunction(UserError):
+    code = "bad_function"
+    says = "{field}: {reason}"
+    advises = "Correct it where the function is declared; nothing was changed."
+
+
 class FunctionNotSendable(UserError):
     code = "function_not_sendable"
     says = "The function {function!r} cannot be sent to a site: {reason}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datacanal.domain.errors import BadField, PlanningTooExpensive, UserError
+from datacanal.domain.errors import BadFunction, PlanningTooExpensive, UserError
 from datacanal.planning.binding import Binder, BindRequest, Question
 from datacanal.planning.gate import check_text, check_tree
 from datacanal.planning.tree_walk import objects
@@ -18,7 +18,7 @@ _PLAIN = {"type", "select_list", "from_table", "aggregate_handling"}
 
 
 def bound_types(columns: Mapping[str, str], binder: Binder, now: str, prefix: str) -> dict[str, str]:
-    """The types as DuckDB writes them, by the columns' names. Raises `BadField` naming the first that is none."""
+    """The types as DuckDB writes them, by the columns' names. Raises `BadFunction` naming the first that is none."""
     texts: dict[str, str] = {}
     for name, written in columns.items():
         texts[written] = texts.get(written) or _printed(name, written, binder)
@@ -92,6 +92,6 @@ def _bound(texts: Sequence[str], binder: Binder, now: str, prefix: str) -> list[
     return [binding.columns[0].type for binding in bindings]
 
 
-def _no_type(name: str, written: str) -> BadField:
+def _no_type(name: str, written: str) -> BadFunction:
     shown = written if len(written) <= 100 else f"{written[:99]}…"
-    return BadField(field=f"python.columns.{name}", reason=f"{shown!r} {_NO_TYPE}")
+    return BadFunction(field=f"python.columns.{name}", reason=f"{shown!r} {_NO_TYPE}")

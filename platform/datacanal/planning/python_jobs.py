@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from datacanal.domain.errors import BadField, DatacanalError, DatasetNotFound, PythonRefused, SqlTooDeep
+from datacanal.domain.errors import BadFunction, DatacanalError, DatasetNotFound, PythonRefused, SqlTooDeep
 from datacanal.planning.binding import Binder
 from datacanal.planning.catalogue import STEP_LAKE, Catalogue, CataloguedDataset
 from datacanal.planning.compiler import bind_statement, compile_statement, table_step
@@ -80,7 +80,7 @@ def compile_python(asked: PythonRequest, params: Mapping[str, JsonValue], ground
     check_request(asked, params)
     if asked.site not in ground.sites:
         known = ", ".join(sorted(ground.sites))
-        raise BadField(field="python.site", reason=f"there is no site {asked.site!r}; there are {known}")
+        raise BadFunction(field="python.site", reason=f"there is no site {asked.site!r}; there are {known}")
     work_of(asked, [])  # whatever is wrong with it is told before anything is planned
     prefix = f"c{hashlib.sha256(f'{ground.now} {asked.code}'.encode()).hexdigest()[:12]}"
     types = bound_types(asked.columns, ground.binder, ground.now, prefix)
@@ -207,7 +207,7 @@ def _check_names(name: str, result: Step) -> None:
     for column in result.columns:
         if column.name.casefold() in seen:
             reason = f"two of its columns are called {column.name!r}; give them aliases"
-            raise BadField(field=f"python.inputs.{name}", reason=reason)
+            raise BadFunction(field=f"python.inputs.{name}", reason=reason)
         seen.add(column.name.casefold())
 
 

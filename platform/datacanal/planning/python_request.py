@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import JsonValue
 
 from datacanal.configuration import parse_size
-from datacanal.domain.errors import BadArgument, BadField
+from datacanal.domain.errors import BadArgument, BadFunction
 from datacanal.domain.parameter_types import read_type
 from datacanal.protocol.plan import PythonCode, PythonGiven, PythonWork
 from datacanal.protocol.public import MAX_PICKLE_BYTES, PythonRequest
@@ -23,15 +23,15 @@ _MOST_MEMORY_BYTES = 2**40
 
 
 def check_request(asked: PythonRequest, params: Mapping[str, JsonValue]) -> None:
-    """Raise `BadField` or `BadArgument`, naming the first thing that is wrong."""
+    """Raise `BadFunction` or `BadArgument`, naming the first thing that is wrong."""
     if not asked.name.isidentifier():
-        raise BadField(field="python.name", reason="the name of a Python function is needed")
+        raise BadFunction(field="python.name", reason="the name of a Python function is needed")
     if not _PYTHON.match(asked.environment.python):
-        raise BadField(field="python.environment.python", reason='a minor version such as "3.11" is needed')
+        raise BadFunction(field="python.environment.python", reason='a minor version such as "3.11" is needed')
     for name in asked.inputs:
         if not _INPUT.match(name):
             reason = "a name begins with a letter and holds letters, digits and _ of ASCII (at most 32)"
-            raise BadField(field=f"python.inputs.{name}", reason=reason)
+            raise BadFunction(field=f"python.inputs.{name}", reason=reason)
     _check_different("python.inputs", asked.inputs)
     _check_different("python.datasets", asked.datasets)
     _check_different("python.columns", asked.columns)
@@ -39,7 +39,7 @@ def check_request(asked: PythonRequest, params: Mapping[str, JsonValue]) -> None
 
 
 def work_of(asked: PythonRequest, given: list[PythonGiven]) -> PythonWork:
-    """What the step will run. Raises `BadField` for a pickle or a size that is none."""
+    """What the step will run. Raises `BadFunction` for a pickle or a size that is none."""
     content = _decoded(asked.code)
     code = PythonCode(
         name=asked.name,
@@ -55,10 +55,10 @@ def _decoded(code: str) -> bytes:
     try:
         content = base64.b64decode(code, validate=True)
     except (binascii.Error, ValueError):
-        raise BadField(field="python.code", reason="it is not base64") from None
+        raise BadFunction(field="python.code", reason="it is not base64") from None
     if not 0 < len(content) <= MAX_PICKLE_BYTES:
         reason = f"the pickle has {len(content)} bytes; from 1 to {MAX_PICKLE_BYTES} are possible"
-        raise BadField(field="python.code", reason=reason)
+        raise BadFunction(field="python.code", reason=reason)
     return content
 
 
@@ -66,9 +66,9 @@ def _memory(text: str) -> int:
     try:
         found = parse_size(text)
     except ValueError as error:
-        raise BadField(field="python.memory", reason=str(error)) from None
+        raise BadFunction(field="python.memory", reason=str(error)) from None
     if not _LEAST_MEMORY_BYTES <= found <= _MOST_MEMORY_BYTES:
-        raise BadField(field="python.memory", reason=f"{text} is not between 128MiB and 1TiB")
+        raise BadFunction(field="python.memory", reason=f"{text} is not between 128MiB and 1TiB")
     return found
 
 
@@ -76,7 +76,7 @@ def _check_different(field: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name.casefold() in seen:
-            raise BadField(field=field, reason=f"{name!r} is given twice; letters' case does not tell names apart")
+            raise BadFunction(field=field, reason=f"{name!r} is given twice; letters' case does not tell names apart")
         seen.add(name.casefold())
 
 
@@ -86,7 +86,7 @@ def _check_params(asked: PythonRequest, params: Mapping[str, JsonValue]) -> None
         try:
             types[name] = read_type(words)
         except ValueError as error:
-            raise BadField(field=f"python.parameters.{name}", reason=str(error)) from None
+            raise BadFunction(field=f"python.parameters.{name}", reason=str(error)) from None
     listed = ", ".join(f"{name}: {words}" for name, words in asked.parameters.items()) or "none"
     for name in sorted(types.keys() ^ params.keys()):
         reason = "it has no value" if name in types else "the function has no such parameter"

@@ -36,7 +36,7 @@ class PythonRequest(Document):
 
     site: Name
     name: Name
-    code: str = Field(max_length=700_000, description="cloudpickle of the function, base64")
+    code: str = Field(description="cloudpickle of the function, base64; the pickle has at most 512 KiB")
     source: str = Field(max_length=MAX_SOURCE)
     environment: PythonEnvironment
     parameters: dict[Name, str] = Field(default_factory=dict, description="type of each declared parameter, in words")

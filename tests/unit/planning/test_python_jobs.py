@@ -11,7 +11,7 @@ import pytest
 
 from datacanal.domain.errors import (
     BadArgument,
-    BadField,
+    BadFunction,
     BadParameter,
     DatacanalError,
     DatasetNotFound,
@@ -202,7 +202,7 @@ def test_what_an_input_may_not_take_is_refused_with_its_name(governed: Any) -> N
 
 
 def test_columns_of_an_input_need_names_of_their_own(bench: Any) -> None:
-    assert "aliases" in refused(bench, BadField, inputs={"twice": "SELECT 1 AS a, 2 AS A"})
+    assert "aliases" in refused(bench, BadFunction, inputs={"twice": "SELECT 1 AS a, 2 AS A"})
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_columns_of_an_input_need_names_of_their_own(bench: Any) -> None:
     ],
 )
 def test_what_is_wrong_with_a_request_is_named(bench: Any, changes: dict[str, Any], field: str) -> None:
-    with pytest.raises(BadField) as refusal:
+    with pytest.raises(BadFunction) as refusal:
         planned(bench, **changes)
     assert refusal.value.data["field"] == field
 
@@ -249,7 +249,7 @@ def test_parameters_are_held_against_their_types(bench: Any, params: dict[str, A
 
 
 def test_a_site_or_dataset_that_is_not_there_is_named(bench: Any) -> None:
-    assert "no site 'moon'; there are core, edge" in refused(bench, BadField, site="moon")
+    assert "no site 'moon'; there are core, edge" in refused(bench, BadFunction, site="moon")
     assert "'transactions.nowhere'" in refused(bench, DatasetNotFound, datasets=["transactions.nowhere"])
 
 
