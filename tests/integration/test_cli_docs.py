@@ -78,7 +78,7 @@ def test_the_statements_for_analysts_find_what_was_planted(client: Client) -> No
 def test_the_python_for_quants_works(client: Client, tmp_path: Path) -> None:
     known = client.sql("SELECT 1").wait().id
     text = "\n".join(blocks("quant.md", "python")).replace("job_…", known)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(text, "quant.md", "exec"), names)  # noqa: S102  # our own guide
     names["client"].close()
     assert (tmp_path / "spent.parquet").exists()

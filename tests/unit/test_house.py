@@ -24,6 +24,7 @@ LONG = {
 }
 LONG_FUNCTIONS = ("migrations/versions/",)  # a migration is one list of what changes, and never touched again
 UNPICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "distributed", "dask"}
+SENDER = "client/baggage.py"  # it pickles what a user submits, and never unpickles
 POOL = {
     f"site/engine/{name}.py"
     for name in (
@@ -86,8 +87,22 @@ def imported(file: Path) -> Iterator[str]:
 
 
 def test_nothing_outside_the_pool_can_unpickle() -> None:
-    outside = [file for file in MODULES if str(file.relative_to(PACKAGE)) not in POOL]
+    outside = [file for file in MODULES if str(file.relative_to(PACKAGE)) not in {*POOL, SENDER}]
     assert {relative(file): found for file in outside if (found := UNPICKLERS & set(imported(file)))} == {}
+
+
+def test_whoever_sends_functions_only_pickles() -> None:
+    file = PACKAGE / SENDER
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "cloudpickle"
+    }
+    assert UNPICKLERS & set(imported(file)) == {"cloudpickle"}
+    assert used == {
+        "dumps", "list_registry_pickle_by_value", "register_pickle_by_value", "unregister_pickle_by_value",
+    }  # fmt: skip
 
 
 QUIET = """

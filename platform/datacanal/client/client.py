@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from urllib.parse import quote
 
 import httpx
@@ -16,6 +16,7 @@ from datacanal.client.address import no_token, resolve_ca, resolve_token, resolv
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.parameters import json_params
+from datacanal.client.python_job import PythonJob, PythonTerms, as_declared, declared
 from datacanal.domain.errors import BadField, SqlBadText
 from datacanal.protocol.base import Document
 from datacanal.protocol.public import (
@@ -30,6 +31,7 @@ from datacanal.protocol.public import (
     LakeList,
     LakeView,
     NewToken,
+    PythonRequest,
     Role,
     SiteList,
     SiteView,
@@ -91,14 +93,59 @@ class Client:
         request = _request(text, params, timeouts, purpose)
         return Job(self._connection, self._connection.submit(JobView, "/v1/jobs", request))
 
-    def explain(self, text: str, *, params: Mapping[str, Any] | None = None) -> Explanation:
-        """The plan with its estimates; nothing runs."""
-        request = _request(text, params, None, None)
+    def explain(self, what: str | PythonJob, *, params: Mapping[str, Any] | None = None) -> Explanation:
+        """The plan of a statement, or of a declared function, with its estimates; nothing runs."""
+        request = _request(what, params, None, None) if isinstance(what, str) else _python_request(what, params or {})
         return self._connection.post(Explanation, "/v1/jobs/explain", request)
 
-    def job(self, job_id: str) -> Job:
-        """A job by its id."""
-        return Job(self._connection, self._connection.get(JobView, f"/v1/jobs/{quote(job_id, safe='')}"))
+    @overload
+    def job(self, job_id: str) -> Job: ...
+
+    @overload
+    def job(
+        self,
+        *,
+        site: str,
+        columns: Mapping[str, str],
+        datasets: Sequence[str] = (),
+        inputs: Mapping[str, str] | None = None,
+        workers: int = 1,
+        memory: str = "1GiB",
+        timeouts: Timeouts | Mapping[str, float] | None = None,
+        purpose: str | None = None,
+    ) -> Callable[[Callable[..., Any]], PythonJob]: ...
+
+    def job(
+        self,
+        job_id: str | None = None,
+        *,
+        site: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        datasets: Sequence[str] = (),
+        inputs: Mapping[str, str] | None = None,
+        workers: int = 1,
+        memory: str = "1GiB",
+        timeouts: Timeouts | Mapping[str, float] | None = None,
+        purpose: str | None = None,
+    ) -> Job | Callable[[Callable[..., Any]], PythonJob]:
+        """A job by its id; or, with `site=` and `columns=`, a decorator that declares a function to run at that site.
+
+        The function is `def f(ctx, …)`; its further parameters are typed by annotations. `columns` are names and
+        DuckDB types of the table that it returns, `datasets` (`lake.dataset`) those of the site that it reads, `inputs`
+        SQL over any sites by the name that the function knows its result by. `workers` of its own Dask cluster have
+        `memory` each.
+        """
+        if job_id is not None:
+            return Job(self._connection, self._connection.get(JobView, f"/v1/jobs/{quote(job_id, safe='')}"))
+        if not isinstance(site, str) or columns is None:
+            raise BadField(field="job", reason="the id of a job is needed, or site= and columns= of a function")
+        listed = (datasets,) if isinstance(datasets, str) else tuple(datasets)
+        return declared(PythonTerms(site, columns, listed, inputs or {}, workers, memory, timeouts, purpose))
+
+    def submit(self, function: PythonJob, /, **params: Any) -> Job:
+        """Send a declared function to its site; comes back at once. Parameters are checked before anything is sent."""
+        request = _python_request(function, params)
+        return Job(self._connection, self._connection.submit(JobView, "/v1/jobs", request))
 
     def jobs(self, limit: int = 50) -> list[JobSummary]:
         """The caller's newest jobs, newest first."""
@@ -158,6 +205,17 @@ def _request(
         raise SqlBadText(what="a lone surrogate") from None
     given = timeouts.model_dump() if isinstance(timeouts, Timeouts) else dict(timeouts or {})
     return _checked(JobRequest, sql=text, params=json_params(params), timeouts=given, purpose=purpose)
+
+
+def _python_request(function: object, params: Mapping[str, Any]) -> JobRequest:
+    job = as_declared(function)
+    values = job.params(params)
+    given = job.terms.timeouts
+    timeouts = given.model_dump() if isinstance(given, Timeouts) else dict(given or {})
+    python = _checked(PythonRequest, **job.request())
+    return _checked(
+        JobRequest, kind="python", python=python, params=values, timeouts=timeouts, purpose=job.terms.purpose
+    )
 
 
 def _checked(document: type[_D], **fields: object) -> _D:

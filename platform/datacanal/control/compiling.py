@@ -11,6 +11,7 @@ from datacanal.planning.binding import Binder
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.explain import explain_text
+from datacanal.planning.python_jobs import Ground, compile_python
 from datacanal.planning.rules import Rules
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.problem import Problem
@@ -29,6 +30,9 @@ class StatementCompiler:
         catalogue = Catalogue(datasets, connected & frozenset(known.sites), question.principal)
         now = question.now.isoformat()
         try:
+            if question.python is not None:
+                ground = Ground(catalogue, known.sites, self._binder, now, self._rules)
+                return compile_python(question.python, question.params, ground)
             return compile_statement(question.sql, question.params, catalogue, self._binder, now, self._rules)
         except BinderLost:
             raise ServiceBusy(reason="the planner is being restarted") from None
@@ -57,6 +61,7 @@ def _catalogued(item: KnownDataset, question: Question) -> CataloguedDataset:
             purpose=question.purpose,
             now_s=question.now.timestamp(),
         ),
+        python=report.python,
     )
 
 

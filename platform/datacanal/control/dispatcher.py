@@ -19,6 +19,7 @@ from datacanal.control.store.models import JobRow
 from datacanal.domain.errors import DatacanalError, Kind
 from datacanal.domain.fairness import Limits
 from datacanal.domain.job import GaveUp, JobState, PlanningStarted
+from datacanal.protocol.public import PythonRequest
 from datacanal.serving.handlers import failure_fields
 
 _REMEMBERED_PLANS = 1000
@@ -35,7 +36,14 @@ def question_of(row: JobRow) -> Question:
         row.principal,
         json.loads(row.groups),
         row.purpose,
+        python_of(row),
     )
+
+
+def python_of(row: JobRow) -> PythonRequest | None:
+    """The function that was submitted; None for a statement."""
+    # Only of a function it is read from the store.
+    return PythonRequest.model_validate_json(row.python or "") if row.kind == "python" else None
 
 
 class PlanMemory:

@@ -62,12 +62,18 @@ def job_authority(job: JobRow, plan_digest: str, audience: str, result_expiry_s:
         role=job.role,
         groups=json.loads(job.groups),
         purpose=job.purpose,
-        statement=hashlib.sha256(job.sql.encode()).hexdigest(),
+        statement=_statement(job),
         plan=plan_digest,
         audience=audience,
         issued_s=issued_s,
         expires_s=issued_s + math.ceil(job.total_timeout_s + result_expiry_s),
     )
+
+
+def _statement(job: JobRow) -> str:
+    if job.kind == "python":
+        return job.request_digest
+    return hashlib.sha256(job.sql.encode()).hexdigest()
 
 
 def caller_authority(job: JobRow, caller: Principal, audience: str, now: datetime) -> Authority:
@@ -80,7 +86,7 @@ def caller_authority(job: JobRow, caller: Principal, audience: str, now: datetim
         role=caller.role,
         groups=list(caller.groups),
         purpose=job.purpose,
-        statement=hashlib.sha256(job.sql.encode()).hexdigest(),
+        statement=_statement(job),
         plan=Plan.model_validate_json(job.plan).digest if job.plan else "",
         audience=audience,
         issued_s=issued_s,

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from datacanal.configuration import LimitsSection
 from datacanal.control.catalogue import CatalogueBook
 from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
-from datacanal.control.dispatcher import PlanMemory, question_of
+from datacanal.control.dispatcher import PlanMemory, python_of, question_of
 from datacanal.control.identity import caller_authority
 from datacanal.control.planner import Compiled, Planner, Question
 from datacanal.control.presence import Presence
@@ -24,6 +24,7 @@ from datacanal.control.store.models import AttemptRow, EventRow, JobRow, StepRow
 from datacanal.control.views import egress, event_view, job_view, logs, summary
 from datacanal.domain.access import Principal, reads_logs, sees_job
 from datacanal.domain.errors import (
+    BadFunction,
     DatacanalError,
     IdempotencyConflict,
     Kind,
@@ -105,7 +106,7 @@ class JobService:
         return await self._desk.write(lambda change: self._store(change, principal, submission, row))
 
     async def explain(self, principal: Principal, request: JobRequest) -> Plan:
-        """The plan that the statement would get now. Nothing is stored."""
+        """The plan that the statement or function would get now. Nothing is stored."""
         self._checked(request)
         question = Question(
             principal.tenant,
@@ -115,8 +116,9 @@ class JobService:
             principal.name,
             principal.groups,
             request.purpose,
+            request.python,
         )
-        return (await self._planner.plan(question)).plan
+        return (await self._planner.plan(question)).plan.without_pickles()
 
     async def view(self, principal: Principal, job_id: str) -> JobView:
         """Raises `NotFound`, also for the jobs of others."""
@@ -131,7 +133,8 @@ class JobService:
             newest = newest.where(JobRow.state == state)
         if after is not None:
             newest = newest.where(JobRow.id < after)
-        rows = await self._desk.read(lambda session: session.scalars(newest).all())
+        # Plans are large, and a list shows none.
+        rows = await self._desk.read(lambda session: session.scalars(newest.options(defer(JobRow.plan))).all())
         return JobList(
             jobs=[summary(row) for row in rows[:limit]], next=rows[limit - 1].id if len(rows) > limit else None
         )
@@ -184,12 +187,12 @@ class JobService:
         return await self.view(principal, job_id)
 
     async def retry(self, principal: Principal, job_id: str, key: str | None) -> tuple[JobView, bool]:
-        """Submit an ended job's statement again, as a new job."""
+        """Submit an ended job's statement or function again, as a new job."""
         ended = await self.view(principal, job_id)
         if ended.state not in ENDED_JOBS:
             hint = "Wait until it ends, or cancel it first."
             raise WrongState(what=f"job {job_id}", state=ended.state, action="be retried", hint=hint)
-        request = JobRequest(sql=ended.sql, params=ended.params, timeouts=ended.timeouts, purpose=ended.purpose)
+        request = await self._desk.read(lambda session: _request_of(session.get_one(JobRow, job_id), ended))
         return await self.submit(principal, Submission(request, key, retry_of=job_id))
 
     async def result(self, principal: Principal, job_id: str) -> ResultPlace:
@@ -208,8 +211,7 @@ class JobService:
         return await self._desk.read(look)
 
     def _checked(self, request: JobRequest) -> Timeouts:
-        if request.kind != "sql":
-            raise NotAvailable(key="kind", what=f"a job of the kind {request.kind!r}", hint='Use kind = "sql".')
+        _check_kind(request)
         asked = request.timeouts.model_dump()
         limits = {name: getattr(self._limits, name) for name in asked}
         for name, value in asked.items():
@@ -235,7 +237,8 @@ class JobService:
             role=principal.role,
             groups=json.dumps(principal.groups, ensure_ascii=False),
             kind=request.kind,
-            sql=request.sql,
+            sql=request.sql if request.python is None else request.python.name,
+            python=None if request.python is None else request.python.model_dump_json(),
             params=json.dumps(request.params, ensure_ascii=False),
             purpose=request.purpose,
             idempotency_key=submission.idempotency_key,
@@ -293,6 +296,26 @@ class JobService:
         hellos = self._catalogue.known(row.tenant).hellos
         consumers = [step for step in row.job.steps if row.id in json.loads(step.needs)]
         return next((step.site for step in consumers if step.site not in hellos), None)
+
+
+def _check_kind(request: JobRequest) -> None:
+    if request.kind == "pipeline":
+        raise NotAvailable(key="kind", what="a job of the kind 'pipeline'", hint='Use kind = "sql" or "python".')
+    is_python = request.kind == "python"
+    if is_python != (request.python is not None):
+        reason = "a job of the kind 'python' needs it" if is_python else "only a job of the kind 'python' has it"
+        raise BadFunction(field="python", reason=reason)
+    if is_python and request.sql:
+        raise BadFunction(field="sql", reason="a function reads what SQL gives through python.inputs")
+
+
+def _request_of(row: JobRow, seen: JobView) -> JobRequest:
+    """What was asked for when the job was submitted."""
+    python = python_of(row)
+    asked = {"params": seen.params, "timeouts": seen.timeouts, "purpose": seen.purpose}
+    if python is not None:
+        return JobRequest(kind="python", python=python, **asked)
+    return JobRequest(sql=seen.sql, **asked)
 
 
 def _known(session: Session, principal: Principal, submission: Submission) -> str | None:

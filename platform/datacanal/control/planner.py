@@ -17,6 +17,7 @@ from datacanal.control.commands import Refresher
 from datacanal.control.presence import Presence
 from datacanal.domain.errors import DatasetNotFound, ScanBudgetExceeded
 from datacanal.protocol.plan import Plan
+from datacanal.protocol.public import PythonRequest
 
 _REFRESH_WAIT_S = 2.0
 _COMPILERS = 4
@@ -24,7 +25,10 @@ _COMPILERS = 4
 
 @dataclass(frozen=True)
 class Question:
-    """What shall be planned, for whom and what for. `now` is the job's one instant."""
+    """What shall be planned, for whom and what for. `now` is the job's one instant.
+
+    With a function there is no `sql`.
+    """
 
     tenant: str
     sql: str
@@ -33,6 +37,7 @@ class Question:
     principal: str = ""
     groups: Sequence[str] = ()
     purpose: str | None = None
+    python: PythonRequest | None = None
 
 
 @dataclass(frozen=True)

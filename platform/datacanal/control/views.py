@@ -61,7 +61,7 @@ def job_view(
         retry_of=row.retry_of,
         waits=_waits(row, steps, queued_because),
         problem=problem_from(row.problem),
-        plan=plan,
+        plan=plan.without_pickles() if plan else None,
         steps=steps,
         stats=_stats(row, plan, attempts, now),
         result=_result(row, plan),

@@ -36,8 +36,9 @@ class DatacanalError(Exception):
 
     @property
     def detail(self) -> str:
-        """What was wrong and where."""
-        return self.says.format_map(_Filled(self.data))
+        """What was wrong and where; `input` in the data is the input of a function whose SQL it is about."""
+        place = f"In the input {self.data['input']!r}: " if "input" in self.data else ""
+        return place + self.says.format_map(_Filled(self.data))
 
     @property
     def remedy(self) -> str:
@@ -235,6 +236,24 @@ class BadParameter(UserError):
     code = "bad_parameter"
     says = "The parameter ${name}: {reason}"
     advises = "Give each $name of the statement one value: null, true/false, number, text, or a list of them."
+
+
+class BadArgument(UserError):
+    code = "bad_argument"
+    says = "{function}(): the parameter {name!r}: {reason}"
+    advises = "Its parameters are: {parameters}."
+
+
+class BadFunction(UserError):
+    code = "bad_function"
+    says = "{field}: {reason}"
+    advises = "Correct it where the function is declared; nothing was changed."
+
+
+class FunctionNotSendable(UserError):
+    code = "function_not_sendable"
+    says = "The function {function!r} cannot be sent to a site: {reason}"
+    advises = "{hint}"
 
 
 # ---------------------------------------------------------------- the statement

@@ -26,8 +26,12 @@ _RESULT_VALUE_BYTES = 8
 
 @dataclass
 class Assembly:
-    """The steps and transfers of a plan while it grows; each step stands after those that it takes from."""
+    """The steps and transfers of a plan while it grows; each step stands after those that it takes from.
 
+    `stem` begins the ids of its steps.
+    """
+
+    stem: str = ""
     steps: list[Step] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
 
@@ -74,9 +78,9 @@ class Assembly:
         proposal, subtree = parcel.proposal, parcel.subtree
         occurrence = proposal.occurrence
         read = parcel.shipment.reads if subtree is None else list(subtree.piece.occurrences)
-        step = f"scan_{occurrence.name}" if subtree is None else subtree.piece.id
+        step = f"{self.stem}scan_{occurrence.name}" if subtree is None else subtree.piece.id
         if any(other.id == step for other in self.steps):
-            step = f"scan_{consumer}_{occurrence.name}"
+            step = f"{self.stem}scan_{consumer.removeprefix(self.stem)}_{occurrence.name}"
         return Step(
             id=step,
             site=occurrence.dataset.site,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from datacanal.protocol.catalogue import DatasetColumn
+from datacanal.protocol.catalogue import DatasetColumn, PythonAccess
 
 STEP_LAKE = "step"
 """The lake of what steps give; no lake can be called that."""
@@ -26,6 +26,7 @@ class CataloguedDataset:
     columns: tuple[DatasetColumn, ...]
     problem: str | None = None
     closed: str | None = None
+    python: PythonAccess = "allowed"
 
     @property
     def is_output(self) -> bool:

@@ -16,10 +16,11 @@ from datacanal.planning.functions import functions_digest
 from datacanal.planning.gate import check_text, check_tree
 from datacanal.planning.labelling import catalogued_tables, check_result, input_tables, labelled, traced
 from datacanal.planning.layout import Layout, Surveyor
-from datacanal.planning.lineage import output_labels
+from datacanal.planning.lineage import Relation, output_labels
 from datacanal.planning.names import resolve
 from datacanal.planning.parameters import check_parameters
 from datacanal.planning.pieces import Piece, Workbench
+from datacanal.planning.placement import local_meeting
 from datacanal.planning.rules import Rules
 from datacanal.planning.separation import Separator
 from datacanal.planning.text import MAX_DEPTH
@@ -37,21 +38,25 @@ def compile_statement(
     binder: Binder,
     now: str,
     rules: Rules = _ALL_RULES,
+    stem: str = "",
 ) -> Plan:
     """The plan of a statement over the catalogue, at one instant (`now`, ISO 8601 with a zone).
 
+    `stem` begins the ids of its steps, for a plan that becomes a part of another.
     Raises a `UserError` (most are `StatementError`s) that names what to change, a `PolicyError` for what no policy
     allows, `DatasetUnreadable` for a dataset whose files cannot be read, `SiteUnreachable` where the statement needs
     some site and none is connected.
     """
     try:
-        statement = bind_statement(sql, params, catalogue, binder, now)
-        return _planned(statement, catalogue, binder, rules)
+        statement = bind_statement(sql, params, catalogue, binder, now, stem)
+        return _planned(statement, catalogue, binder, rules, stem)
     except RecursionError:
         raise SqlTooDeep(limit=MAX_DEPTH) from None
 
 
-def bind_statement(sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, binder: Binder, now: str) -> Piece:
+def bind_statement(
+    sql: str, params: Mapping[str, JsonValue], catalogue: Catalogue, binder: Binder, now: str, stem: str = ""
+) -> Piece:
     """The statement checked, its names resolved, bound over empty tables. Raises as `compile_statement` does."""
     check_text(sql)
     tree = binder.parse(sql)
@@ -60,20 +65,31 @@ def bind_statement(sql: str, params: Mapping[str, JsonValue], catalogue: Catalog
     keep_titles(tree, binder)
     occurrences = resolve(tree, catalogue)
     prefix = f"c{hashlib.sha256(f'{now} {sql}'.encode()).hexdigest()[:12]}"
-    bench = Workbench(binder, params, prefix, now, occurrences)
-    statement = bench.piece(_RESULT_STEP, "query", tree)
+    bench = Workbench(binder, params, prefix, now, occurrences, stem)
+    statement = bench.piece(f"{stem}{_RESULT_STEP}", "query", tree)
     if retitle(tree, [column.name for column in statement.binding.columns]):
-        statement = bench.piece(_RESULT_STEP, "query", tree)
+        statement = bench.piece(f"{stem}{_RESULT_STEP}", "query", tree)
     return statement
 
 
-def _planned(statement: Piece, catalogue: Catalogue, binder: Binder, rules: Rules) -> Plan:
-    bench = Workbench(binder, statement.params, statement.prefix, statement.now, statement.occurrences)
-    surveyor, assembly = Surveyor(bench, catalogue, rules), Assembly()
+def table_step(statement: Piece) -> Step:
+    """The statement, whose datasets are all at one site, as a step that gives its table to another step there.
+
+    Nothing but its labels says what may be done with it.
+    """
+    layout, assembly = Layout(statement, local_meeting(statement.sites[0]), ()), Assembly()
+    step, _ = _query_step(layout, assembly.deliver(layout), assembly)
+    return step
+
+
+def _planned(statement: Piece, catalogue: Catalogue, binder: Binder, rules: Rules, stem: str) -> Plan:
+    bench = Workbench(binder, statement.params, statement.prefix, statement.now, statement.occurrences, stem)
+    surveyor, assembly = Surveyor(bench, catalogue, rules), Assembly(stem)
     separator = Separator(bench, surveyor, assembly)
     try:
         layout = surveyor.lay_out(_allowed(statement, separator))
-        query = _query_step(layout, assembly.deliver(layout), assembly)
+        query, relation = _query_step(layout, assembly.deliver(layout), assembly)
+        check_result(query.columns, relation)
     except PolicyRefused as refused:
         raise separator.refusal(refused) from None
     return Plan(
@@ -113,18 +129,17 @@ def _allowed(statement: Piece, separator: Separator) -> Piece:
     return found
 
 
-def _query_step(layout: Layout, inputs: list[StepInput], assembly: Assembly) -> Step:
+def _query_step(layout: Layout, inputs: list[StepInput], assembly: Assembly) -> tuple[Step, Relation]:
     piece = layout.piece
     relation = traced(piece.binding, input_tables(inputs))
-    columns = labelled(piece.binding, relation)
-    check_result(columns, relation)
-    return Step(
+    step = Step(
         id=piece.id,
         site=layout.site,
         kind="query",
         sql=piece.sql,
         params=dict(piece.params),
         inputs=inputs,
-        columns=columns,
+        columns=labelled(piece.binding, relation),
         estimate=assembly.estimate(layout),
     )
+    return step, relation

@@ -57,7 +57,7 @@ def _meeting(plan: Plan) -> Iterator[str]:
 
 def _step(number: int, step: Step, plan: Plan, took: StepStats | None) -> Iterator[str]:
     elapsed = f" (took {took.elapsed_ms} ms)" if took else ""
-    yield f"  {number}. {step.id} at {step.site}: {_WORDS[step.kind]}{elapsed}"
+    yield f"  {number}. {step.id} at {step.site}: {_what(step, plan)}{elapsed}"
     read = [f"{each.lake}.{each.dataset}" for each in step.inputs if isinstance(each, DatasetInput)]
     if read:
         yield f"     reads {_listed(read)}, about {size(step.estimate.scanned_bytes)}"
@@ -69,8 +69,19 @@ def _step(number: int, step: Step, plan: Plan, took: StepStats | None) -> Iterat
         yield f"     uses what {_listed(at_hand)} gave"
     if step.protection is not None:
         yield f"     counts {_listed(_entities(step.protection))} in each group"
+    if step.python is not None:
+        yield f"     runs with {step.python.workers} workers, {size(step.python.memory_bytes)} each"
+        return
     rows = f"{step.estimate.rows:,} row{'' if step.estimate.rows == 1 else 's'}"
     yield f"     gives {'perhaps' if step.kind == 'query' else 'about'} {rows}"
+
+
+def _what(step: Step, plan: Plan) -> str:
+    if step.kind == "query" and step.id != plan.result_step:
+        return "a table that the function is given"
+    if step.python is not None:
+        return f"the function {step.python.code.name}"
+    return _WORDS[step.kind]
 
 
 def _entities(protection: Protection) -> list[str]:

@@ -19,7 +19,7 @@ def check_parameters(tree: Tree, params: Mapping[str, Any]) -> None:
 
     Raises `BadParameter` naming the first that is wrong.
     """
-    used = {name.lower(): name for name in _used(tree)}
+    used = {name.lower(): name for name in used_parameters(tree)}
     given = {name.lower(): name for name in params}
     if len(given) < len(params):
         raise BadParameter(name=sorted(params)[0], reason="it is given twice, in different spellings")
@@ -32,7 +32,8 @@ def check_parameters(tree: Tree, params: Mapping[str, Any]) -> None:
         _check_value(name, params[name], 0)
 
 
-def _used(tree: Tree) -> Iterator[str]:
+def used_parameters(tree: Tree) -> Iterator[str]:
+    """Every `$name` of the statement, as often as it is written."""
     return (str(node["identifier"]) for node in objects(tree.get("statements")) if node.get("class") == "PARAMETER")
 
 

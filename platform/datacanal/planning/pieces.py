@@ -64,7 +64,10 @@ class Text:
 
 
 class Workbench:
-    """Where the pieces of one statement are written and bound, over the occurrences that they know together."""
+    """Where the pieces of one statement are written and bound, over the occurrences that they know together.
+
+    `stem` begins the ids of its steps.
+    """
 
     def __init__(
         self,
@@ -73,7 +76,9 @@ class Workbench:
         prefix: str,
         now: str,
         occurrences: Sequence[Occurrence] = (),
+        stem: str = "",
     ) -> None:
+        self.stem = stem
         self.binder = binder
         self.prefix = prefix
         self.now = now
@@ -89,7 +94,8 @@ class Workbench:
 
     def new_id(self, stem: str) -> str:
         """A step id that no other piece has."""
-        found = next(name for number in range(len(self._ids) + 1) if (name := f"{stem}_{number}") not in self._ids)
+        first = f"{self.stem}{stem}"
+        found = next(name for number in range(len(self._ids) + 1) if (name := f"{first}_{number}") not in self._ids)
         self._ids.add(found)
         return found
 

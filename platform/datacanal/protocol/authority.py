@@ -22,7 +22,7 @@ class Authority(Document):
     role: str
     groups: list[str]
     purpose: str | None
-    statement: str = Field(description="sha256 (hex) of the statement's text as it was submitted")
+    statement: str = Field(description="sha256 (hex) of the statement's text, or of the function's request")
     plan: str
     audience: str
     issued_s: int

@@ -98,7 +98,7 @@ class PythonCode(Document):
     """A function. Nothing but a job's own containers unpickles it."""
 
     name: str
-    pickle: str = Field(description="cloudpickle of the function, base64")
+    pickle: str = Field(description="cloudpickle of the function, base64; empty where a job is shown")
     digest: str = Field(description="sha256 of the pickle's bytes, hex")
     source: str = Field(description="as its author wrote it, for stewards")
     environment: PythonEnvironment
@@ -195,9 +195,20 @@ class Plan(Document):
         """sha256 (hex) of the document, equal wherever it was read."""
         return digest_of(self.model_dump(mode="json", by_alias=True))
 
+    def without_pickles(self) -> Plan:
+        """The same for people to look at, with another digest."""
+        return self.model_copy(update={"steps": [_without_pickle(step) for step in self.steps]})
+
     def step(self, step_id: str) -> Step:
         """The step of that id."""
         return next(step for step in self.steps if step.id == step_id)
+
+
+def _without_pickle(step: Step) -> Step:
+    if step.python is None:
+        return step
+    code = step.python.code.model_copy(update={"pickle": ""})
+    return step.model_copy(update={"python": step.python.model_copy(update={"code": code})})
 
 
 def labels_text(job: str, step: str, plan_digest: str, columns: list[PlanColumn]) -> str:

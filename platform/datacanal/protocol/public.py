@@ -12,6 +12,8 @@ from datacanal.protocol.catalogue import DatasetColumn
 from datacanal.protocol.plan import Plan, PythonEnvironment
 from datacanal.protocol.problem import Problem
 
+MAX_PICKLE_BYTES = 512 * 1024
+MAX_SOURCE = 65_536
 RESULT_FORMATS = ("arrow", "parquet", "csv", "json")
 ResultFormat = Literal["arrow", "parquet", "csv", "json"]
 Role = Literal["admin", "operator", "steward", "analyst", "publisher", "developer", "site"]
@@ -34,8 +36,8 @@ class PythonRequest(Document):
 
     site: Name
     name: Name
-    code: str = Field(max_length=700_000, description="cloudpickle of the function, base64")
-    source: str = Field(max_length=65_536)
+    code: str = Field(description="cloudpickle of the function, base64; the pickle has at most 512 KiB")
+    source: str = Field(max_length=MAX_SOURCE)
     environment: PythonEnvironment
     parameters: dict[Name, str] = Field(default_factory=dict, description="type of each declared parameter, in words")
     datasets: list[Name] = Field(default_factory=list, max_length=64, description="written lake.dataset, of the site")

@@ -69,7 +69,10 @@ class TokenRow(Owned, Base):
 
 
 class JobRow(Owned, Base):
-    """A job. `role` and `groups` are its submitter's as they were at submission: what its authorities say."""
+    """A job. `role` and `groups` are its submitter's as they were at submission: what its authorities say.
+
+    Of a `python` job `sql` is the function's name and `python` the request; both that and the plan may be large.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -84,6 +87,7 @@ class JobRow(Owned, Base):
     groups: Mapped[str]
     kind: Mapped[str] = mapped_column(String(16))
     sql: Mapped[str]
+    python: Mapped[str | None] = mapped_column(deferred=True)
     params: Mapped[str]
     purpose: Mapped[str | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
