@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from datacanal.protocol.base import Document
 from datacanal.protocol.labels import Label
 from datacanal.protocol.problem import Problem
+
+PythonAccess = Literal["allowed", "approval", "never"]
+"""Whether functions may read a dataset (docs/policy.md)."""
 
 
 class ColumnStatistics(Document):
@@ -83,6 +88,7 @@ class DatasetReport(Document):
     readers: list[str] | None = Field(default=None, description='"group:NAME" or "principal:NAME"; null: every analyst')
     grants: list[ReportedGrant] = Field(default_factory=list)
     governed: bool = Field(default=False, description="not everything is public: row counts are rounded")
+    python: PythonAccess = Field(default="allowed", description="whether functions may read it (docs/policy.md)")
     problem: Problem | None = None
 
 
