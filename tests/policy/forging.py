@@ -37,6 +37,7 @@ from datacanal.protocol.plan import (
     StepInput,
 )
 from datacanal.protocol.site import Done, Failed, Lease, Offer
+from datacanal.site.approvals import Approvals
 from datacanal.site.authorities import Authorities
 from datacanal.site.engine.etag import etag_of
 from datacanal.site.engine.kernel import Kernel
@@ -52,10 +53,12 @@ from datacanal.site.policy import Policy
 from datacanal.site.policy.book import PolicyBook
 from datacanal.site.policy.governed import Governance
 from datacanal.site.python_runs import PythonRuns
+from datacanal.site.python_steps import PythonSteps
 from datacanal.site.record.entry import Recorded
 from datacanal.site.runner import StepRunner
 from datacanal.site.running import Running
 from datacanal.site.step_datasets import Datasets, Shown
+from datacanal.site.store.approvals import ApprovalStore
 from datacanal.site.store.entity_sets import EntityLog
 from datacanal.site.store.fences import FenceBook
 from datacanal.site.store.models import OutputRow
@@ -67,6 +70,7 @@ from datacanal.testing.tasks import write_parquet
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 ISSUER = Issuer(Ed25519PrivateKey.from_private_bytes(b"i" * 32))
 NOTHING = Estimate(rows=0, bytes=0)
+IMAGE = f"sha256:{'a' * 64}"
 POLICY = Policy.model_validate(
     {
         "default_class": "public",
@@ -83,9 +87,11 @@ POLICY = Policy.model_validate(
             },
             "cards": {
                 "entity": "holder",
-                "readers": ["group:cards"],
+                "readers": ["group:cards", "group:stewarded"],
+                "python": "approval",
                 "columns": {"holder": {"class": "join_key"}, "credit": {"class": "aggregate", "min_group": 3}},
             },
+            "salaries": {"python": "never"},
         },
     }
 )
@@ -93,6 +99,8 @@ ROWS = {
     "payments": "SELECT range AS id, range % 20 AS person, (range % 7)::DOUBLE AS amount, 'n' || range AS note,"
     " DATE '1980-01-01' + (range * 100)::INTEGER AS born, 'c' || range % 4 AS channel FROM range(200)",
     "cards": "SELECT range AS card, range % 20 AS holder, range * 2.0 AS credit FROM range(40)",
+    "rates": "SELECT 'c' || range AS channel, range * 0.5 AS rate FROM range(4)",
+    "salaries": "SELECT range AS employee, range * 100 AS salary FROM range(10)",
 }
 """What stands in the lake. Twenty people, fifty payments a channel."""
 
@@ -163,6 +171,7 @@ class World:
     home: Path
     clock: Clock = field(default_factory=Clock)
     jobs: int = 0
+    image: str = IMAGE
 
     def __post_init__(self) -> None:
         self.keys = {name: _keys(self.home, name) for name in ("users", "attacker")}
@@ -195,10 +204,13 @@ class World:
     def verifier_of(self, pins: Pinned) -> StepVerifier:
         by_id = {snapshot.id: snapshot for snapshot in self.snapshots.values()}
         lakes = frozenset({"transactions"})
+        datasets = Datasets("core", lakes, by_id.get, self.policies, self.shown)
+        approvals = Approvals("core", ApprovalStore(self.books.engine), self.clock)
         return StepVerifier(
             site=Site("core", duckdb.__version__, functions_digest(), lakes),
             authorities=Authorities("core", lambda: ISSUER.public, self.clock),
-            datasets=Datasets("core", lakes, by_id.get, self.policies, self.shown),
+            datasets=datasets,
+            python=PythonSteps("core", datasets, approvals, lambda: self.image, self.clock),
             pins=pins,
             outputs=self.books.work,
             fences=FenceBook(self.books.engine),

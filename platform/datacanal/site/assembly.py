@@ -14,11 +14,12 @@ import duckdb
 import structlog
 
 from datacanal.configuration import LimitsSection
-from datacanal.domain.errors import DatacanalError
+from datacanal.domain.errors import DatacanalError, PythonNeedsContainers
 from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.planning.functions import functions_digest
 from datacanal.serving.runner import address_of
 from datacanal.site.agent import Agent, Identity, Parts, hello
+from datacanal.site.approvals import Approvals
 from datacanal.site.attempts import Attempts
 from datacanal.site.authorities import Authorities
 from datacanal.site.control_link import ControlLink
@@ -37,6 +38,7 @@ from datacanal.site.policy.book import PolicyBook, PolicyVersions
 from datacanal.site.policy.governed import Governance
 from datacanal.site.policy.mask_keys import MaskKeys
 from datacanal.site.python_runs import PythonRuns
+from datacanal.site.python_steps import PythonSteps
 from datacanal.site.record.approvals import RecordedPins, RecordedVersions
 from datacanal.site.record.book import RecordBook, open_record
 from datacanal.site.relaying import RelayAsker, RelayServer
@@ -44,6 +46,7 @@ from datacanal.site.results import ResultDesk
 from datacanal.site.runner import StepRunner
 from datacanal.site.session import Session
 from datacanal.site.step_datasets import Datasets
+from datacanal.site.store.approvals import ApprovalStore
 from datacanal.site.store.catalogue import CatalogueStore
 from datacanal.site.store.database import open_database
 from datacanal.site.store.egress import EgressBook
@@ -112,6 +115,7 @@ async def running_site(setup: SiteSetup, listening: socket.socket) -> AsyncItera
             egress=EgressBook(engine, record),
             log=EntityLog(engine),
             fences=FenceBook(engine),
+            approvals=ApprovalStore(engine),
         )
         url = exchange_url(listening, setup.exchange_url)
         agent = Agent(_parts(setup, url, transport, handout, stores, readers))
@@ -129,6 +133,7 @@ class _Stores:
     egress: EgressBook
     log: EntityLog
     fences: FenceBook
+    approvals: ApprovalStore
 
 
 def _parts(
@@ -151,7 +156,8 @@ def _parts(
     link = transport.link
     session = Session(link, lambda: hello(site, identity, setup.pool.slots, lakes), changed)
     asker = RelayAsker(link, session.id, transport.peers, keys, _now_s, os.urandom)
-    verifier = _verifier(site, transport, stores, Datasets(site.name, site.lakes, lakes.snapshot, book, lakes.shown))
+    datasets = Datasets(site.name, site.lakes, lakes.snapshot, book, lakes.shown)
+    verifier = _verifier(site, transport, stores, datasets, _python_steps(setup, datasets, stores))
     gate = EgressGate(setup.name, book, stores.egress, stores.log)
     runner = _runner(
         setup, verifier, keys, url, gate, Fetcher(transport.links, asker, keys, _now_s), lakes, stores.work
@@ -208,11 +214,26 @@ def _result_desk(setup: SiteSetup, link: ControlLink, authorities: Authorities, 
     return ResultDesk(setup.name, setup.pool, link, stores.work, setup.places, authorities, stores.record.add, _now)
 
 
-def _verifier(site: Site, transport: Transport, stores: _Stores, datasets: Datasets) -> StepVerifier:
+def _python_steps(setup: SiteSetup, datasets: Datasets, stores: _Stores) -> PythonSteps:
+    loop, host = asyncio.get_running_loop(), setup.python
+
+    def image() -> str:
+        """Steps are verified in threads of their own."""
+        if host is None:
+            raise PythonNeedsContainers(site=setup.name)
+        return asyncio.run_coroutine_threadsafe(host.image(), loop).result().id
+
+    return PythonSteps(setup.name, datasets, Approvals(setup.name, stores.approvals, _now), image, _now)
+
+
+def _verifier(
+    site: Site, transport: Transport, stores: _Stores, datasets: Datasets, python: PythonSteps
+) -> StepVerifier:
     return StepVerifier(
         site=site,
         authorities=Authorities(site.name, lambda: transport.member.issuer, _now),
         datasets=datasets,
+        python=python,
         pins=transport.peers,
         outputs=stores.work,
         fences=stores.fences,

@@ -26,7 +26,7 @@ def passage_of(lease: Lease, verified: VerifiedStep, output: OutputRow) -> Passa
     guarded = None
     if step.protection is not None:
         guarded = Guarded(step.protection, step.relation, file, guard_file(file), output.rows)
-    return Passage(_release(lease, step, output), output, verified.authority.issued_s, guarded)
+    return Passage(_release(lease, verified, output), output, verified.authority.issued_s, guarded)
 
 
 def output_row(
@@ -56,7 +56,8 @@ def told_rows(step: Step, rows: int, *, exactly: bool) -> int:
     return rows if exactly or not any(column.label.is_governed for column in step.columns) else rounded(rows)
 
 
-def _release(lease: Lease, step: Step, output: OutputRow) -> Release:
+def _release(lease: Lease, verified: VerifiedStep, output: OutputRow) -> Release:
+    step = verified.step
     return Release(
         tenant=lease.tenant,
         principal=lease.principal,
@@ -72,6 +73,7 @@ def _release(lease: Lease, step: Step, output: OutputRow) -> Release:
         columns=tuple(step.columns),
         sources=tuple(_sources(lease, step)),
         fence=lease.fence,
+        words="" if verified.python is None else verified.python.words,
     )
 
 

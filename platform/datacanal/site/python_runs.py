@@ -17,7 +17,7 @@ from datacanal.domain.errors import (
     PythonRaised,
     PythonReturnedNoTable,
 )
-from datacanal.protocol.plan import DatasetInput, PythonEnvironment, PythonGiven, PythonWork, Step
+from datacanal.protocol.plan import PythonEnvironment, PythonWork, Step
 from datacanal.protocol.site import Lease
 from datacanal.site.engine.python_task import GaveUp, GivenTable, PythonTask
 from datacanal.site.engine.specification import ReturnedSource, Task, TaskInput
@@ -25,6 +25,7 @@ from datacanal.site.fleet.containers import Marks
 from datacanal.site.fleet.job_cluster import ClusterShape, Run
 from datacanal.site.fleet.python_host import PythonHost
 from datacanal.site.fleet.stages import Staged, StagedDataset, StagedStream
+from datacanal.site.python_steps import ProvidedTable
 from datacanal.site.running import Running
 from datacanal.site.tasks import leaving, parquet_source, task_id
 from datacanal.site.verifier import VerifiedStep
@@ -51,13 +52,14 @@ class PythonRuns:
 
         Raises what kept it from that.
         """
-        work = _work_of(verified.step)
-        if self.host is None:
+        host, function = self.host, verified.python
+        if host is None or function is None:
             raise PythonNeedsContainers(site=self.site)
-        image = await self.host.image()
+        work = function.work
+        image = await host.image()
         if image.environment is not None:
             self._check_environment(work.code.environment, image.environment)
-        staged = [self._staged(number, given, verified, inputs) for number, given in enumerate(work.given)]
+        staged = [self._staged(number, table, inputs) for number, table in enumerate(function.tables)]
 
         def progress(fraction: float) -> None:
             running.fraction = fraction
@@ -65,7 +67,7 @@ class PythonRuns:
         run = Run(_task(lease, verified.step, work, staged), staged, result, most_bytes, progress)
         shape = ClusterShape(workers=work.workers, memory_bytes=work.memory_bytes)
         marks = Marks(job=lease.job, step=lease.step, fence=lease.fence)
-        outcome = await self.host.run(shape, image.id, marks, run)
+        outcome = await host.run(shape, function.image, marks, run)
         running.said = outcome.said
         if isinstance(outcome.last, DatacanalError):
             raise outcome.last
@@ -83,25 +85,26 @@ class PythonRuns:
         if differences:
             raise EnvironmentDiffers(site=self.site, differences=", ".join(differences))
 
-    def _staged(self, number: int, given: PythonGiven, verified: VerifiedStep, inputs: Mapping[str, Path]) -> Staged:
-        [item] = [item for item in verified.step.inputs if item.occurrence == given.occurrence]
-        if not isinstance(item, DatasetInput):
-            table = GivenTable(
-                kind=given.kind, name=given.name, format="arrow", files=[f"{number}.arrow"], columns=item.columns
+    def _staged(self, number: int, table: ProvidedTable, inputs: Mapping[str, Path]) -> Staged:
+        given = table.given
+        if table.made_by is not None:
+            stream = GivenTable(
+                kind=given.kind, name=given.name, format="arrow", files=[f"{number}.arrow"], columns=table.columns
             )
-            return StagedStream(table, inputs[item.from_step])
-        root = self.roots()[item.lake]
-        source = parquet_source(verified.datasets[item.occurrence].snapshot, root)
-        files = [str(Path(str(number), Path(file.path).relative_to(root))) for file in source.files]
-        table = GivenTable(
+            return StagedStream(stream, inputs[table.made_by])
+        if table.use is None:
+            raise ValueError("a table that nothing makes")
+        root = self.roots()[table.use.snapshot.lake]
+        source = parquet_source(table.use.snapshot, root)
+        files = GivenTable(
             kind=given.kind,
             name=given.name,
             format="parquet",
-            files=files,
-            columns=item.columns,
+            files=[str(Path(str(number), Path(file.path).relative_to(root))) for file in source.files],
+            columns=table.columns,
             partitions=source.partitions,
         )
-        return StagedDataset(table, source.files, [str(root)])
+        return StagedDataset(files, source.files, [str(root)])
 
     def _failure(self, given_up: GaveUp, step: Step, work: PythonWork) -> DatacanalError:
         match given_up.why:
@@ -150,9 +153,3 @@ def _task(lease: Lease, step: Step, work: PythonWork, staged: list[Staged]) -> P
         scheduler="",
         workers=work.workers,
     )
-
-
-def _work_of(step: Step) -> PythonWork:
-    if step.python is None:
-        raise ValueError("a step of another kind")
-    return step.python

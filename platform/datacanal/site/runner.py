@@ -139,6 +139,7 @@ class StepRunner:
 
     def _released(self, lease: Lease, verified: VerifiedStep, output_id: str, file: Path, made: TaskDone) -> OutputRow:
         """Keep what was made, past the gate if it leaves or has groups."""
+        self.verifier.check_approved(lease, verified)
         now = self.clock()
         expiry_s = lease.result_expiry_s if lease.is_result else self.transfer_expiry_s
         output = output_row(lease, verified.step, output_id, file, made, now, expiry_s)

@@ -65,12 +65,16 @@ def _check_plan(plan: Plan, site: str) -> None:
 
 
 def _check_result(lease: Lease, step: Step, site: str) -> None:
-    """The one query step makes the result, nothing else does, and it goes to nobody but the submitter."""
+    """A query or a function makes the result, and it goes to nobody but the submitter.
+
+    Other query steps feed a function.
+    """
     is_result = lease.plan.result_step == step.id
     if lease.is_result != is_result:
         raise refused(site, "plan and lease disagree about which step makes the result")
-    if is_result != (step.kind == "query"):
-        raise refused(site, f"a step of the kind {step.kind!r} does not make the result; a query does")
+    maker = "python" if any(each.kind == "python" for each in lease.plan.steps) else "query"
+    if is_result != (step.kind == maker):
+        raise refused(site, f"a step of the kind {step.kind!r} does not make the result; a {maker} step does")
     if is_result and (lease.consumers or any(move.from_step == step.id for move in lease.plan.transfers)):
         raise refused(site, "the result is no input of another step")
 
@@ -81,12 +85,13 @@ def _check_inputs(plan: Plan, step: Step, site: str) -> None:
         raise refused(site, "the step's inputs are not told apart")
     for item in step.inputs:
         if isinstance(item, TransferInput):
-            _check_transfer(plan, item, site)
+            _check_transfer(plan, step, item, site)
 
 
-def _check_transfer(plan: Plan, item: TransferInput, site: str) -> None:
+def _check_transfer(plan: Plan, step: Step, item: TransferInput, site: str) -> None:
     sender = next((other for other in plan.steps if other.id == item.from_step), None)
-    if sender is None or sender.kind == "query":
+    usable = ("query",) if step.kind == "python" else ("scan", "subtree", "aggregate")
+    if sender is None or sender.kind not in usable:
         raise refused(site, f"step {item.from_step!r} has no output that a step may use")
     if (item.lake, item.dataset) != output_name(sender):
         raise refused(site, f"the output of step {sender.id} is called {item.lake}.{item.dataset}")

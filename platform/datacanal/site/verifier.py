@@ -31,6 +31,8 @@ from datacanal.protocol.plan import Plan, PlanColumn, Step
 from datacanal.protocol.site import Lease, Offer
 from datacanal.site.authorities import SKEW_S, Authorities
 from datacanal.site.labels_seal import received_labels
+from datacanal.site.python_shape import check_python
+from datacanal.site.python_steps import PythonSteps, VerifiedPython
 from datacanal.site.record.entry import Entry
 from datacanal.site.step_datasets import Datasets, DatasetUse
 from datacanal.site.step_links import OwnOutputs, Pins, arriving, at_hand, check_consumers
@@ -67,7 +69,8 @@ class Site:
 class VerifiedStep:
     """A step that may run here, with all it names found.
 
-    `datasets` by occurrence, `offers` (outputs to be fetched) and `at_hand` (outputs of this site) by sending step.
+    `datasets` by occurrence, `offers` (outputs to be fetched) and `at_hand` (outputs of this site) by sending step;
+    `python` for a step that runs a function.
     """
 
     step: Step
@@ -75,6 +78,7 @@ class VerifiedStep:
     datasets: Mapping[str, DatasetUse]
     offers: Mapping[str, Offer]
     at_hand: Mapping[str, Path]
+    python: VerifiedPython | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class StepVerifier:
     site: Site
     authorities: Authorities
     datasets: Datasets
+    python: PythonSteps
     pins: Pins
     outputs: OwnOutputs
     fences: FenceBook
@@ -94,7 +99,7 @@ class StepVerifier:
         """The step of the lease, if it may run at this site.
 
         Raises `StepRefused`, `AuthorityRefused`, `KernelMismatch`, `PolicyChanged`, `LabelsDiffer`, `NotAReader`,
-        `PeerUnknown`; and `OutputLost` where an output of this very site is gone.
+        `PeerUnknown`, `PythonRefused`, `ApprovalNeeded`; and `OutputLost` where an output of this very site is gone.
         """
         try:
             return self._verified(lease)
@@ -112,6 +117,16 @@ class StepVerifier:
         step = lease.plan.step(sender)
         try:
             return received_labels(file, lease, step, self.pins.key_of(step.site), self.site.name)
+        except DatacanalError as error:
+            self.refuse(lease, error)
+            raise
+
+    def check_approved(self, lease: Lease, verified: VerifiedStep) -> None:
+        """Whether a function is approved still, before what it returned goes to the gate. Raises `ApprovalNeeded`."""
+        if verified.python is None:
+            return
+        try:
+            self.python.check_approved(verified.python)
         except DatacanalError as error:
             self.refuse(lease, error)
             raise
@@ -145,14 +160,16 @@ class StepVerifier:
     def _verified(self, lease: Lease) -> VerifiedStep:
         site = self.site.name
         step = check_shape(lease, site)
+        check_python(lease.plan, site)
         authority = self.authorities.of_lease(lease)
         _check_versions(lease.plan, self.site)
         datasets = self.datasets.used_by(step, authority, self.clock().timestamp())
+        python = self.python.verified(lease, authority)
         check_consumers(lease, step, site, self.pins)
         offers = arriving(lease, step, site, self.pins)
         outputs = at_hand(lease, step, site, self.outputs)
         self._take_fence(lease, authority)
-        return VerifiedStep(step, authority, datasets, offers, outputs)
+        return VerifiedStep(step, authority, datasets, offers, outputs, python if step.kind == "python" else None)
 
     def _take_fence(self, lease: Lease, authority: Authority) -> None:
         taken = LeaseFence(

@@ -36,6 +36,7 @@ from datacanal.protocol.catalogue import DatasetColumn, DatasetReport, Snapshot,
 from datacanal.protocol.plan import Plan, Step
 from datacanal.protocol.problem import problem_of
 from datacanal.protocol.site import Consumer, Done, Failed, Lease, Offer
+from datacanal.site.approvals import Approvals
 from datacanal.site.authorities import Authorities
 from datacanal.site.engine.etag import etag_of
 from datacanal.site.engine.specification import PoolShape
@@ -50,9 +51,11 @@ from datacanal.site.policy import Policy, load_policy
 from datacanal.site.policy.book import PolicyBook
 from datacanal.site.policy.governed import Governance
 from datacanal.site.python_runs import PythonRuns
+from datacanal.site.python_steps import PythonSteps
 from datacanal.site.runner import StepRunner
 from datacanal.site.running import Running
 from datacanal.site.step_datasets import Datasets, Shown
+from datacanal.site.store.approvals import ApprovalStore
 from datacanal.site.store.entity_sets import EntityLog
 from datacanal.site.store.fences import FenceBook
 from datacanal.site.store.policies import PolicyStore
@@ -156,10 +159,13 @@ class _SiteHouse:
         lakes = frozenset({self._lake_name})
         pins = Pinned({_OTHER[self._name]: keys[_OTHER[self._name]]})
         site = Site(self._name, duckdb.__version__, functions_digest(), lakes)
+        datasets = Datasets(self._name, lakes, self._snapshots.get, self._policies, self._shown)
+        approvals = Approvals(self._name, ApprovalStore(self.books.engine), lambda: NOON)
         verifier = StepVerifier(
             site=site,
             authorities=Authorities(self._name, lambda: ISSUER.public, lambda: NOON),
-            datasets=Datasets(self._name, lakes, self._snapshots.get, self._policies, self._shown),
+            datasets=datasets,
+            python=PythonSteps(self._name, datasets, approvals, lambda: "sha256:a", lambda: NOON),
             pins=pins,
             outputs=self.books.work,
             fences=FenceBook(self.books.engine),

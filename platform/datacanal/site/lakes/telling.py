@@ -50,6 +50,7 @@ class Telling:
             readers=None if seen.readers is None else list(seen.readers),
             grants=list(seen.grants),
             governed=seen.governed,
+            python=policy.dataset(snapshot.dataset).python,
         )
 
     def shown(self, policy: Policy, snapshot: Snapshot, datasets: Collection[str]) -> Shown:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from datacanal.configuration import Section, Size
 from datacanal.protocol.base import digest_of
-from datacanal.protocol.catalogue import ReportedGrant
+from datacanal.protocol.catalogue import PythonAccess, ReportedGrant
 from datacanal.protocol.labels import PolicyClass
 from datacanal.site.engine.masks import check_mask
 
@@ -78,6 +78,7 @@ class DatasetPolicy(Section):
     entity: Text | None = None
     readers: list[PrincipalName] | None = None
     publish: Literal["never", "approval", "allowed"] = "never"
+    python: PythonAccess = "allowed"
     rows: Text | None = None
     columns: dict[str, ColumnPolicy] = Field(default_factory=dict)
     budgets: DatasetBudgets = DatasetBudgets()

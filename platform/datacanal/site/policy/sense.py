@@ -46,9 +46,17 @@ def _dataset(policy: Policy, name: str, dataset: DatasetPolicy) -> Iterator[Find
     yield from _entity(policy, key, name, dataset)
     yield from _named_twice((*key, "key"), dataset.key)
     yield from _named_twice((*key, "readers"), dataset.readers or [])
+    yield from _python(policy, key, dataset)
     if dataset.readers == [] and not policy.grants_of(name):
         reason = "nobody may use this dataset: no reader, and no grant that names it"
         yield Finding((*key, "readers"), reason, "Name readers or write a grant, if that is not meant.", warning=True)
+
+
+def _python(policy: Policy, key: Key, dataset: DatasetPolicy) -> Iterator[Finding]:
+    seen = {policy.default_class, *(rule.policy_class for rule in dataset.columns.values())}
+    if dataset.python == "approval" and seen == {"secret"}:
+        reason = "every column is secret, so a function that is approved sees nothing"
+        yield Finding((*key, "python"), reason, 'Give columns another class, or write python = "never".', warning=True)
 
 
 def _column(key: Key, rule: ColumnPolicy) -> Iterator[Finding]:

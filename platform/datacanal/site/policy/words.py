@@ -8,17 +8,18 @@ from typing import Any
 from datacanal.site.policy.problems import Finding
 
 _KEYS = (
-    "default_class", "datasets", "budgets", "grants", "logs", "key", "entity", "readers", "publish", "rows", "columns",
-    "class", "mask", "min_group", "max_share", "buckets", "job", "user_day", "dataset_day", "aggregate_queries", "day",
-    "bytes", "to", "purpose", "expires", "release", "max_bytes",
+    "default_class", "datasets", "budgets", "grants", "logs", "key", "entity", "readers", "publish", "python", "rows",
+    "columns", "class", "mask", "min_group", "max_share", "buckets", "job", "user_day", "dataset_day",
+    "aggregate_queries", "day", "bytes", "to", "purpose", "expires", "release", "max_bytes",
 )  # fmt: skip
 DEFAULT_CLASS = 'Write default_class = "public" if everything may leave, "secret" if only what is named may.'
-_MISSING = {
+_REMEDIES = {
     "class": 'Write class = "public", "masked", "join_key", "aggregate" or "secret".',
     "default_class": DEFAULT_CLASS,
     "to": 'Write to = "group:NAME" or "principal:NAME".',
     "datasets": "Name the datasets that the grant is for.",
     "purpose": "Name the purpose that jobs must state.",
+    "python": 'Write python = "allowed", "approval" (a steward approves the function first) or "never".',
     "expires": "Give the instant when the grant ends, such as 2030-12-31T00:00:00Z.",
 }
 _TYPES = {
@@ -46,8 +47,8 @@ def finding_of(detail: dict[str, Any]) -> Finding:
     if kind == "extra_forbidden":
         return Finding(key, "this key is not known here", _near(name))
     if kind == "missing":
-        return Finding(key, "it is required, nothing is implied", _MISSING.get(name, "Add it."))
-    remedy = _MISSING.get(name, "Correct the value; docs/policy.md says what it may be.")
+        return Finding(key, "it is required, nothing is implied", _REMEDIES.get(name, "Add it."))
+    remedy = _REMEDIES.get(name, "Correct the value; docs/policy.md says what it may be.")
     if kind == "value_error":
         return Finding(key, str(detail["msg"]).removeprefix("Value error, "), remedy)
     return Finding(key, _TYPES.get(kind, _lowered(str(detail["msg"]))), remedy)

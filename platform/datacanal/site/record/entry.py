@@ -11,12 +11,14 @@ from typing import Any, Literal
 from datacanal.protocol.labels import PolicyClass
 from datacanal.protocol.plan import PlanColumn
 
-Kind = Literal["step", "transfer", "result", "log", "peer", "policy"]
-"""What was decided about: a step before it had an output, an output, words of attempts, another site, a policy."""
+Kind = Literal["step", "transfer", "result", "log", "peer", "policy", "approval"]
+"""What was decided about: a step before it had an output, an output, words of attempts, another site, a policy, a
+function."""
 Decision = Literal["released", "refused", "served", "accepted"]
-"""`served`: released bytes went to a receiver. `accepted`: a peer was pinned, a policy taken into force."""
+"""`served`: released bytes went to a receiver. `accepted`: a peer was pinned, a policy taken into force, a function
+approved; what is taken back is `refused`."""
 
-KINDS: tuple[Kind, ...] = ("step", "transfer", "result", "log", "peer", "policy")
+KINDS: tuple[Kind, ...] = ("step", "transfer", "result", "log", "peer", "policy", "approval")
 DECISIONS: tuple[Decision, ...] = ("released", "refused", "served", "accepted")
 BEGINNING = "0" * 64
 """The hash before the first entry."""

@@ -30,7 +30,7 @@ class Source:
 class Release:
     """What asks to leave: for another site (`transfer`), to the job's submitter (`result`), words of attempts (`log`).
 
-    `governed` says that somebody outside may learn `rows` rounded only.
+    `governed` says that somebody outside may learn `rows` rounded only; `words` are what the record says besides.
     """
 
     tenant: str
@@ -49,6 +49,7 @@ class Release:
     fence: int = 0
     withheld_groups: int = 0
     governed: bool = False
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def entry_of(release: Release, policies: Mapping[str, str], now_ms: int, decisio
         digest=release.digest,
         withheld_groups=release.withheld_groups,
         governed=release.governed or any(column.label.is_governed for column in release.columns),
-        reason=reason,
+        reason="; ".join(filter(None, (reason, release.words))),
     )
 
 

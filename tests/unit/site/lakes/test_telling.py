@@ -17,6 +17,7 @@ def test_a_governed_dataset_is_told_by_class_and_the_site_keeps_its_own_figures(
 [datasets.p]
 entity = "g"
 readers = ["group:risk"]
+python = "approval"
 columns = { memo = { class = "secret" }, g = { class = "join_key" } }
 [[grants]]
 to = "principal:ana"
@@ -30,6 +31,7 @@ expires = 2031-01-01
     told = {column.name: column.statistics for column in report.columns}
     assert report.governed
     assert (report.entity, report.readers) == ("g", ["group:risk"])
+    assert report.python == "approval"
     assert [grant.to for grant in report.grants] == ["principal:ana"]
     assert report.snapshot is not None
     assert report.snapshot.rows == 1_200

@@ -58,6 +58,8 @@ BAD: dict[str, tuple[str | bytes, int | None, str, str]] = {
     "a number for a text": (dataset("entity = 3"), 3, "datasets.p.entity", "text"),
     "an empty text": (dataset('entity = ""'), 3, "datasets.p.entity", "empty"),
     "a text for a list": (dataset('key = "id"'), 3, "datasets.p.key", "list"),
+    "an unknown word about Python": (dataset('python = "maybe"'), 3, "datasets.p.python", "'approval'"),
+    "true for a word about Python": (dataset("python = true"), 3, "datasets.p.python", "'approval'"),
     "an empty name": ('default_class = "public"\n[datasets.""]\n', 2, "datasets.", "empty"),
     "a class masked without a mask": (columns('m = { class = "masked" }'), 5, "datasets.p.columns.m", "needs a mask"),
     "a mask without its class": (
@@ -194,6 +196,12 @@ def test_a_bad_policy_is_refused_with_line_key_reason_and_remedy(tmp_path: Path,
 WARNED = {
     "nobody may use it": (dataset("readers = []"), 3, "datasets.p.readers", "nobody"),
     "a grant that has expired": (grants(GRANT.replace("2030", "2020")), 4, "grants.0.expires", "expired"),
+    "an approval that shows nothing": (
+        'default_class = "secret"\n[datasets.p]\npython = "approval"',
+        3,
+        "datasets.p.python",
+        "sees nothing",
+    ),
     "a grant for a reader": (grants(GRANT, readers='["group:b"]'), 4, "grants.0.datasets.0", "needs none"),
 }
 

@@ -25,6 +25,7 @@ key = ["id"]
 entity = "account"
 readers = ["group:risk", "principal:Ana Nováková"]
 publish = "approval"
+python = "never"
 rows = "status <> 'test'"
 budgets = { day = { rows = 7 }, aggregate_queries = 3 }
 
@@ -90,6 +91,14 @@ def test_grants_are_given_by_dataset_with_their_end_in_seconds(tmp_path: Path) -
 def test_an_expiry_without_a_zone_is_in_utc(tmp_path: Path, expires: str) -> None:
     (grant,) = policy(tmp_path, WHOLE.replace("2030-01-01T02:00:00+02:00", expires)).grants_of("платежи")
     assert grant.expires_s == datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_whether_functions_may_read_a_dataset_is_part_of_what_the_digest_names(tmp_path: Path) -> None:
+    said = [policy(tmp_path, WHOLE.replace("never", word)) for word in ("never", "approval", "allowed")]
+    assert [read.dataset("Платежи").python for read in said] == ["never", "approval", "allowed"]
+    assert said[0].dataset("other").python == "allowed"
+    assert len({read.digest for read in said}) == 3
+    assert said[2].digest == policy(tmp_path, WHOLE.replace('python = "never"\n', "")).digest
 
 
 def test_what_is_not_said_is_closed_or_unlimited(tmp_path: Path) -> None:
