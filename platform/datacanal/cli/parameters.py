@@ -11,7 +11,12 @@ from datacanal.domain.errors import BadParameter
 
 def parse_params(given: Iterable[str]) -> dict[str, Any]:
     """The parameters by name. Raises `BadParameter` for a missing `=`, an empty name or a name given twice."""
-    params: dict[str, Any] = {}
+    return {name: _typed(value) for name, value in split_params(given).items()}
+
+
+def split_params(given: Iterable[str]) -> dict[str, str]:
+    """Names and texts. Raises as `parse_params` does."""
+    params: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         name = name.removeprefix("$")
@@ -19,7 +24,7 @@ def parse_params(given: Iterable[str]) -> dict[str, Any]:
             raise BadParameter(name=name or text, reason="write --param name=value")
         if name in params:
             raise BadParameter(name=name, reason="it is given twice")
-        params[name] = _typed(value)
+        params[name] = value
     return params
 
 

@@ -8,15 +8,18 @@ from typing import Annotated
 
 import typer
 
+from datacanal.cli.functions import load_function, names_function, submit_function
 from datacanal.cli.output import FormatOption, OutputOption, StatsOption, chosen_format, put_result, put_stats
-from datacanal.cli.parameters import parse_params
+from datacanal.cli.parameters import parse_params, split_params
 from datacanal.cli.progress import follow, tell_stats
 from datacanal.cli.session import AsJson, connect, print_json
 from datacanal.cli.statement import read_statement
 from datacanal.cli.text import visible
 from datacanal.client import Client, Job
 
-Query = Annotated[str | None, typer.Argument(metavar="QUERY", help="One SELECT; - reads it from standard input.")]
+Query = Annotated[
+    str | None, typer.Argument(metavar="QUERY", help="One SELECT, or FILE.py:FUNCTION; - reads standard input.")
+]
 File = Annotated[Path | None, typer.Option("-f", "--file", help="Read the statement from this file.")]
 Params = Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Bind $NAME; repeatable.")]
 QueueTimeout = Annotated[float | None, typer.Option("--queue-timeout", help="Seconds the job may wait.")]
@@ -64,9 +67,12 @@ def asked_for(
     purpose: str | None,
 ) -> Callable[[Client], Job]:
     """What the command line asks for, checked and ready to submit; `timeouts` are queue, run and total."""
-    params = parse_params(param or [])
     names = ("queue_timeout_s", "run_timeout_s", "total_timeout_s")
     given = {name: value for name, value in zip(names, timeouts, strict=True) if value is not None}
+    if names_function(text):
+        function, values = load_function(text), split_params(param or [])
+        return lambda client: submit_function(client, function, values, given, purpose)
+    params = parse_params(param or [])
     return lambda client: client.sql(text, params=params, timeouts=given, purpose=purpose)
 
 

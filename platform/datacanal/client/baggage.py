@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, version
 from types import FunctionType, ModuleType
 
 from datacanal.client.journey import Journey, travel
@@ -40,8 +40,7 @@ def packed(function: FunctionType) -> Bundle:
 
 
 def _environment(journey: Journey) -> PythonEnvironment:
-    owners = packages_distributions()
-    names = {name for top in journey.packages for name in owners.get(top, [])}
+    names = {name for top in journey.packages for name in journey.owners.get(top, [])}
     found = {name: told for name in sorted(names) if (told := _version(name)) is not None}
     return PythonEnvironment(python=f"{sys.version_info.major}.{sys.version_info.minor}", packages=found)
 

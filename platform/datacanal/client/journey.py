@@ -27,7 +27,10 @@ _NO_SOURCE = "# The source of {name} is not to be had: it was not read from a fi
 
 
 class Journey:
-    """`modules` travel by value, `packages` are distributions' top-level modules, `variables` what is used by name."""
+    """`modules` travel by value, `packages` are distributions' top-level modules, `variables` what is used by name.
+
+    `owners` are the distributions of every top-level module that is installed now; a notebook may install more later.
+    """
 
     def __init__(self, function: FunctionType) -> None:
         self.modules: list[ModuleType] = []
@@ -35,7 +38,7 @@ class Journey:
         self.sources: list[str] = []
         self.variables: dict[str, object] = {}
         self._function = function
-        self._distributed = packages_distributions()
+        self.owners = packages_distributions()
         self._seen: set[int] = set()
 
     def meet(self, value: object) -> None:
@@ -120,7 +123,7 @@ class Journey:
             return True
         if top in sys.stdlib_module_names or top in sys.builtin_module_names or top == _OURS:
             return False
-        if top in self._distributed or _is_installed(sys.modules.get(top)):
+        if top in self.owners or _is_installed(sys.modules.get(top)):
             self.packages.add(top)
             return False
         return True

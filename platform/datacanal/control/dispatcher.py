@@ -23,6 +23,7 @@ from datacanal.protocol.public import PythonRequest
 from datacanal.serving.handlers import failure_fields
 
 _REMEMBERED_PLANS = 1000
+_REMEMBERED_CODE = 64 * 2**20
 _log = structlog.get_logger()
 
 
@@ -47,18 +48,32 @@ def python_of(row: JobRow) -> PythonRequest | None:
 
 
 class PlanMemory:
-    """Plans made while a statement was checked, for the moment when its job leaves the queue. The oldest go first."""
+    """Plans made while a statement was checked, for the moment when its job leaves the queue. The oldest go first.
 
-    def __init__(self) -> None:
+    `most_code` bounds the characters of all functions in them.
+    """
+
+    def __init__(self, most_plans: int = _REMEMBERED_PLANS, most_code: int = _REMEMBERED_CODE) -> None:
         self._plans: OrderedDict[str, Compiled] = OrderedDict()
+        self._most_plans = most_plans
+        self._most_code = most_code
+        self._code = 0
 
     def keep(self, job: str, compiled: Compiled) -> None:
         self._plans[job] = compiled
-        if len(self._plans) > _REMEMBERED_PLANS:
-            self._plans.popitem(last=False)
+        self._code += _code(compiled)
+        while len(self._plans) > self._most_plans or self._code > self._most_code:
+            self.take(next(iter(self._plans)))
 
     def take(self, job: str) -> Compiled | None:
-        return self._plans.pop(job, None)
+        found = self._plans.pop(job, None)
+        self._code -= _code(found) if found is not None else 0
+        return found
+
+
+def _code(compiled: Compiled) -> int:
+    works = [step.python for step in compiled.plan.steps if step.python is not None]
+    return sum(len(work.code.pickle) + len(work.code.source) for work in works)
 
 
 class Dispatcher:

@@ -42,6 +42,14 @@ class ParameterType:
         """Raise `ValueError`, in words, unless the JSON value is one of the type."""
         self._each(value, _SCALARS[self.scalar].check)
 
+    def decoded(self, value: object) -> object:
+        """The value that the JSON stands for. Raises `ValueError` as `check` does."""
+        self.check(value)
+        read = _READERS.get(self.scalar, _as_is)
+        if isinstance(value, list | tuple):
+            return [read(each) for each in value]
+        return None if value is None else read(value)
+
     def _each(self, value: object, work: Callable[[object], Json]) -> Json:
         if value is None and self.is_optional:
             return None
@@ -147,6 +155,10 @@ def _decimal(value: object) -> Json:
     return str(value)
 
 
+def _as_is(value: object) -> object:
+    return value
+
+
 def _is_date(value: object) -> Json:
     return _read(value, date.fromisoformat, "a date is written 2024-02-29")
 
@@ -186,6 +198,9 @@ _SCALARS = {
     "datetime": _Scalar(_datetime, _is_datetime),
     "Decimal": _Scalar(_decimal, _is_decimal),
 }
+_READERS: dict[str, Callable[[Any], object]] = {
+    "date": date.fromisoformat, "datetime": datetime.fromisoformat, "Decimal": Decimal,
+}  # fmt: skip
 _BY_CLASS: dict[type, str] = {
     bool: "bool", int: "int", float: "float", str: "str", date: "date", datetime: "datetime", Decimal: "Decimal",
 }  # fmt: skip
