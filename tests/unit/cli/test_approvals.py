@@ -17,7 +17,7 @@ from datacanal.cli.main import run
 from datacanal.domain.errors import ApprovalNeeded
 from datacanal.site.approvals import Approvals
 from datacanal.site.record.verifying import Verifier
-from datacanal.site.store.approvals import Approval, ApprovalStore
+from datacanal.site.store.approvals import Approval, ApprovalStore, Decision
 from datacanal.testing.site_books import SiteBooks, open_books
 
 ASKED = Approval(
@@ -107,6 +107,25 @@ def test_a_grant_may_end(books: SiteBooks, config: Path, capsys: pytest.CaptureF
     assert found.decided_ms is not None
     assert found.expires_ms - found.decided_ms == 30 * 86_400_000
     assert run(["approval", "grant", "abab", "--config", str(config), "--expires", "2020-01-01"]) == 2
+
+
+def test_a_grant_that_does_not_hold_for_all_that_is_asked_says_so(
+    books: SiteBooks, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ApprovalStore(books.engine)
+
+    def state() -> str:
+        assert run(["approval", "list", "--config", str(config), "--json"]) == 0
+        [document] = json.loads(capsys.readouterr().out)
+        return str(document["state"])
+
+    decision = Decision(grant=True, by="root", at_ms=0)
+    store.decide(ASKED, decision, lambda *_: None)
+    assert state() == "granted"
+    store.ask(replace(ASKED, datasets=frozenset({"t.q"})))
+    assert state() == "granted in part"
+    store.decide(ASKED, replace(decision, expires_ms=1), lambda *_: None)
+    assert state() == "expired"
 
 
 def test_the_steward_behind_sudo_is_noted(books: SiteBooks, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
