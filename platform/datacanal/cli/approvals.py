@@ -42,7 +42,7 @@ def list_requests(config: Config = DEFAULT_CONFIG, site: SiteName = None, as_jso
     with _stewardship(config, site) as stewardship:
         found = stewardship.store.every()
     if as_json:
-        print(json.dumps([_document(each) for each in found], ensure_ascii=False, indent=2))
+        _print([_document(each) for each in found])
         return
     print_table(
         ["code", "function", "image", "state", "who", "purpose", "datasets", "asked (UTC)"],
@@ -66,7 +66,7 @@ def show(
     if pickle is not None:
         _write(pickle, found)
     if as_json:
-        print(json.dumps(_document(found) | {"source": found.source}, ensure_ascii=False, indent=2))
+        _print(_document(found) | {"source": found.source})
         return
     for name, value in _document(found).items():
         text = ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
@@ -189,6 +189,11 @@ def _document(found: Approval) -> dict[str, Any]:
         "decided": None if found.decided_ms is None else instant(found.decided_ms),
         "expires": None if found.expires_ms is None else instant(found.expires_ms),
     }
+
+
+def _print(document: Any) -> None:
+    """In ASCII: names and source are somebody else's, and this may be a terminal."""
+    print(json.dumps(document, indent=2))
 
 
 def _named(found: Approval) -> str:

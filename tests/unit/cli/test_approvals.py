@@ -24,7 +24,7 @@ ASKED = Approval(
     code="ab" * 32,
     image=f"sha256:{'1' * 64}",
     name="model\x1b[31m",
-    source="def model(ctx):\n\treturn ctx.dataset('t.p')  # \x1b]0;harmless\x07 \u202e\n",
+    source="def model(ctx):\n\treturn ctx.dataset('t.p')  # \x1b]0;harmless\x07 \u202e\x9b\n",
     pickle=base64.b64encode(b"what runs").decode(),
     job="job_1",
     tenant="default",
@@ -70,9 +70,13 @@ def test_the_whole_source_is_shown_and_steers_no_terminal(
     assert run(["approval", "show", "abab", "--config", str(config), "--pickle", str(tmp_path / "f.pickle")]) == 0
     text = capsys.readouterr().out
     assert "    1  def model(ctx):\n" in text
-    assert "    2  \treturn ctx.dataset('t.p')  # \\x1b]0;harmless\\x07 \\u202e\n" in text
-    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    assert "    2  \treturn ctx.dataset('t.p')  # \\x1b]0;harmless\\x07 \\u202e\\x9b\n" in text
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
     assert (tmp_path / "f.pickle").read_bytes() == b"what runs"
+    assert run(["approval", "show", "abab", "--config", str(config), "--json"]) == 0
+    text = capsys.readouterr().out
+    assert json.loads(text)["source"] == ASKED.source
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
     assert run(["approval", "show", "abab", "--config", str(config), "--pickle", str(tmp_path / "f.pickle")]) == 2
 
 
