@@ -92,6 +92,7 @@ POLICY = Policy.model_validate(
                 "columns": {"holder": {"class": "join_key"}, "credit": {"class": "aggregate", "min_group": 3}},
             },
             "salaries": {"python": "never"},
+            "orders": {"rows": "id > 3"},
         },
     }
 )
@@ -100,6 +101,7 @@ ROWS = {
     " DATE '1980-01-01' + (range * 100)::INTEGER AS born, 'c' || range % 4 AS channel FROM range(200)",
     "cards": "SELECT range AS card, range % 20 AS holder, range * 2.0 AS credit FROM range(40)",
     "rates": "SELECT 'c' || range AS channel, range * 0.5 AS rate FROM range(4)",
+    "orders": "SELECT range AS id FROM range(10)",
     "salaries": "SELECT range AS employee, range * 100 AS salary FROM range(10)",
 }
 """What stands in the lake. Twenty people, fifty payments a channel."""

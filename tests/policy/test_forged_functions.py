@@ -227,6 +227,16 @@ def test_files_of_a_dataset_that_is_not_public_altogether(world: World) -> None:
     assert refusal(world, lease_of(world, edited(plan, said_to_be_public), "python")).code == "labels_differ"
 
 
+def test_files_of_a_dataset_under_another_s_name(world: World) -> None:
+    plan = edited(raw(world), lambda d: given(d).update(name="transactions.cards"))
+    assert "is given as something else" in refusal(world, lease_of(world, plan, "python")).detail
+
+
+def test_columns_of_a_table_that_are_not_told_apart(world: World) -> None:
+    step = table(world, "payments", "id, channel, id")
+    assert "are not told apart" in refusal(world, lease_of(world, forged_step(world, step), step.id)).detail
+
+
 def test_a_dataset_of_another_site_s_lake(world: World) -> None:
     def elsewhere(document: Any) -> None:
         python(document)["inputs"][0].update(lake="people")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.policy.forged import edited, lease_of, plan_of, refusal
+from tests.policy.forged import edited, lease_of, plan_of, refusal, taken
 from tests.policy.forged_functions import (
     allowed,
     approved,
@@ -67,6 +67,25 @@ def test_a_function_is_given_answers_of_other_sites(world: World) -> None:
         ("own", "own__query", None),
     ]
     assert set(found.offers) == {"people__query"}
+
+
+def test_rows_that_a_policy_hides_are_hidden_from_functions(world: World) -> None:
+    """Every column is public, so only the site knows that the files hold more."""
+    files = plan_of([function([("dataset", "transactions.orders", world.dataset("orders"))])])
+    assert refusal(world, lease_of(world, files, "python")).code == "step_refused"
+    made = world.run(lease_of(world, over(world, "orders", "id"), "dataset_0_query"))
+    assert isinstance(made, Done)
+    assert made.rows == 6
+
+
+def test_an_answer_for_a_function_of_another_site_asks_no_steward_of_this_one(world: World) -> None:
+    own = world.step(
+        "own__query", "query", "SELECT channel FROM occ0.transactions.payments", [world.dataset("payments")]
+    )
+    elsewhere = function([("input", "own", taken(own, "occ0"))]).model_copy(update={"site": "users"})
+    made = world.run(lease_of(world, plan_of([own, elsewhere]), "own__query"))
+    assert isinstance(made, Done)
+    assert [offer.step for offer in made.offers] == ["own__query"]
 
 
 # ---------------------------------------------------------------- approvals

@@ -25,7 +25,7 @@ from datacanal.site.words.local import read_words
 
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file of the site.")]
 SiteName = Annotated[str | None, typer.Option("--site", help="Needed where the file has several sites.")]
-_DEFAULT = Path("datacanal.toml")
+DEFAULT_CONFIG = Path("datacanal.toml")
 
 
 class Decided(StrEnum):
@@ -48,7 +48,7 @@ def add_to(site: typer.Typer) -> None:
 
 
 def list_entries(
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT_CONFIG,
     site: SiteName = None,
     job: Annotated[str | None, typer.Option("--job", help="Only entries about this job.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="12h, 30d, or an ISO date or time (UTC).")] = None,
@@ -58,7 +58,7 @@ def list_entries(
 ) -> None:
     """The newest entries of the record, newest first."""
     since_ms = int(parse_since(since, datetime.now(UTC)).timestamp() * 1000) if since else None
-    name, places = _site(config, site)
+    name, places = site_places(config, site)
     with _damage_named(name):
         found = read_entries(places.database, Wanted(job, since_ms, decision.value if decision else None, limit))
     if as_json:
@@ -75,7 +75,7 @@ def _row(recorded: Recorded) -> list[str]:
     entry = recorded.entry
     return [
         str(recorded.seq),
-        _instant(entry.at_ms),
+        instant(entry.at_ms),
         entry.decision,
         entry.kind,
         entry.job,
@@ -90,25 +90,25 @@ def _row(recorded: Recorded) -> list[str]:
 
 def show_entry(
     seq: Annotated[int, typer.Argument(metavar="ENTRY", help="The entry's number.")],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT_CONFIG,
     site: SiteName = None,
     as_json: AsJson = False,
 ) -> None:
     """One entry, whole."""
-    name, places = _site(config, site)
+    name, places = site_places(config, site)
     with _damage_named(name):
         found = read_entry(places.database, seq)
     if as_json:
         _print(found.document)
         return
-    for name, value in {**found.document, "at_ms": f"{found.entry.at_ms} ({_instant(found.entry.at_ms)} UTC)"}.items():
+    for name, value in {**found.document, "at_ms": f"{found.entry.at_ms} ({instant(found.entry.at_ms)} UTC)"}.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(visible(f"{name:<16} {text}"))
 
 
-def verify(config: Config = _DEFAULT, site: SiteName = None) -> None:
+def verify(config: Config = DEFAULT_CONFIG, site: SiteName = None) -> None:
     """Check every entry, the chain and the signed head; fails naming the first entry that does not hold."""
-    name, places = _site(config, site)
+    name, places = site_places(config, site)
     # What signatures need is loaded by this command alone.
     from datacanal.site.keys import public_key
     from datacanal.site.record.verifying import Verifier
@@ -119,23 +119,23 @@ def verify(config: Config = _DEFAULT, site: SiteName = None) -> None:
 
 def log(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT_CONFIG,
     site: SiteName = None,
 ) -> None:
     """What the attempts of a job said, in the engine's own words, which may quote data: for the site's steward."""
-    name, places = _site(config, site)
+    name, places = site_places(config, site)
     with _damage_named(name):
         found = read_words(places.database, job)
     if not found:
         raise NotFound(what=f"attempt at site {name} of the job", name=job)
     for attempt in found:
         print(visible(f"{attempt.step}, attempt {attempt.attempt} (fence {attempt.fence}): {attempt.outcome}, ended "
-                      f"{_instant(attempt.finished_ms)} UTC"))  # fmt: skip
+                      f"{instant(attempt.finished_ms)} UTC"))  # fmt: skip
         if attempt.said:
             print(visible(attempt.said.rstrip(), keep="\n\t"))
 
 
-def _site(config: Path, asked: str | None) -> tuple[str, Places]:
+def site_places(config: Path, asked: str | None) -> tuple[str, Places]:
     """The site that is meant. Raises `BadField` where that is not clear."""
     configuration = load_configuration(config)
     names = [site.name for site in configuration.sites]
@@ -153,7 +153,8 @@ def _damage_named(site: str) -> Iterator[None]:
         raise RecordDamaged(site=site, seq=0, reason=f"the store cannot be read ({error})") from None
 
 
-def _instant(at_ms: int) -> str:
+def instant(at_ms: int) -> str:
+    """In UTC, to the second."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 

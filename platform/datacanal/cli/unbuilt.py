@@ -14,7 +14,6 @@ _GROUPS = {
     "usage": "metering",
     "ledger": "the usage ledger",
     "schedule": "schedules",
-    "approval": "approvals",
 }
 _HINT = "Run SQL jobs with `datacanal sql`; the changelog tells when this comes."
 

@@ -11,7 +11,6 @@ from datacanal.protocol.labels import Label
 from datacanal.protocol.problem import Problem
 
 PythonAccess = Literal["allowed", "approval", "never"]
-"""Whether functions may read a dataset (docs/policy.md)."""
 
 
 class ColumnStatistics(Document):

@@ -84,7 +84,7 @@ class WordsGate:
         self, reader: Authority, attempt: AttemptRow, policies: Mapping[str, Policy | None]
     ) -> LogsRefused | None:
         reasons = (self._stays(reader, *named, policies[named[0]]) for named in datasets_of([attempt]))
-        reason = "what it read is not known" if attempt.reads is None else next(filter(None, reasons), None)
+        reason = "nobody knows what it may quote" if attempt.reads is None else next(filter(None, reasons), None)
         if reason is None:
             return None
         return LogsRefused(site=self.site, job=attempt.job, reason=f"step {attempt.step}: {reason}")
