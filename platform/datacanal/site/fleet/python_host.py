@@ -58,7 +58,7 @@ class DockerPythonHost:
         self._wanted = reserve
         self._now = now
         self._numbers = itertools.count(1)
-        self._ready: list[JobCluster] = []
+        self._reserved: list[asyncio.Task[JobCluster]] = []
         self._used = asyncio.Event()
         self._filling: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -90,20 +90,40 @@ class DockerPythonHost:
             self._filling.cancel()
             await asyncio.gather(self._filling, return_exceptions=True)
             self._filling = None
-        ready, self._ready = self._ready, []
-        for cluster in ready:
-            self._end(cluster)
-        await asyncio.gather(*self._ending)
+        reserved, self._reserved = self._reserved, []
+        for starting in reserved:
+            self._abandon(starting)
+        await asyncio.gather(*reserved, return_exceptions=True)
+        while self._ending:
+            await asyncio.gather(*self._ending)
 
     async def _take(self, shape: ClusterShape, image: str) -> JobCluster | None:
-        """One that fits; those that died or run an image of yesterday are ended."""
-        while shape == self._shape and self._ready:
-            cluster = self._ready.pop(0)
+        """One that fits, waiting for one that is on its way; those that died or run an image of yesterday are ended."""
+        while shape == self._shape and self._reserved:
+            starting = self._reserved.pop(0)
             self._used.set()
-            if not cluster.is_lost and cluster.image == image:
+            cluster = await self._started(starting)
+            if cluster is not None and not cluster.is_lost and cluster.image == image:
                 return cluster
-            self._end(cluster)
+            if cluster is not None:
+                self._end(cluster)
         return None
+
+    async def _started(self, starting: asyncio.Task[JobCluster]) -> JobCluster | None:
+        """The cluster; None where it did not start. Whoever stops waiting leaves it to be ended."""
+        try:
+            return await asyncio.shield(starting)
+        except DatacanalError:
+            return None
+        except asyncio.CancelledError:
+            self._abandon(starting)
+            raise
+
+    def _abandon(self, starting: asyncio.Task[JobCluster]) -> None:
+        if starting.done() and not starting.cancelled() and starting.exception() is None:
+            self._end(starting.result())
+        else:
+            starting.cancel()
 
     def _end(self, cluster: JobCluster) -> None:
         """Nobody waits for containers to be gone."""
@@ -113,23 +133,30 @@ class DockerPythonHost:
 
     async def _fill(self) -> None:
         while True:
-            if len(self._ready) >= self._wanted:
-                await self._used.wait()
-                self._used.clear()
-                await asyncio.sleep(_REFILL_PAUSE_S)
-                continue
-            cluster = self._new(self._shape, None)
-            try:
-                await cluster.start()
-            except DatacanalError as error:
-                _log.warning("reserve_not_started", code=error.code, detail=error.detail)
-                await cluster.end()
-                await asyncio.sleep(_RETRY_S)
-            except BaseException:
-                await cluster.end()
-                raise
-            else:
-                self._ready.append(cluster)
+            while len(self._reserved) < self._wanted:
+                starting = asyncio.create_task(self._reserve())
+                self._reserved.append(starting)
+                # One after the other; a failure is told, and tried again after a while.
+                await asyncio.wait([starting])
+                if not starting.cancelled() and starting.exception() is not None:
+                    await asyncio.sleep(_RETRY_S)
+                    self._reserved = [each for each in self._reserved if each is not starting]
+            await self._used.wait()
+            self._used.clear()
+            await asyncio.sleep(_REFILL_PAUSE_S)
+
+    async def _reserve(self) -> JobCluster:
+        cluster = self._new(self._shape, None)
+        try:
+            await cluster.start()
+        except DatacanalError as error:
+            _log.warning("reserve_not_started", code=error.code, detail=error.detail)
+            self._end(cluster)
+            raise
+        except BaseException:
+            self._end(cluster)
+            raise
+        return cluster
 
     def _new(self, shape: ClusterShape, marks: Marks | None) -> JobCluster:
         return JobCluster(self._around, f"python-{next(self._numbers)}", shape, self._now, marks)
