@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -24,6 +25,7 @@ POLICY = """\
 default_class = "public"
 [datasets.people]
 python = "approval"
+entity = "person_id"
 [datasets.people.columns]
 name = { class = "secret" }
 grade = { class = "aggregate", min_group = 2, max_share = 0.9 }
@@ -78,7 +80,7 @@ def test_a_function_reads_its_lake_and_an_answer_of_the_other_site(client: Clien
         )
         found["channel"] = found["channel"].astype(str)
         found["since"] = since
-        print("seen by the steward alone")
+        ctx.log("seen by the steward alone")
         return found
 
     job = succeeded(client.submit(by_channel, least=10.0, since=date(2025, 1, 2)))
@@ -133,7 +135,7 @@ def test_a_steward_approves_before_anything_is_read(service: Service, client: Cl
     at = ("--config", str(service.configuration), "--site", "crm")
     listed = service.command("approval", "list", *at, "--json")
     assert listed.returncode == 0, listed.stderr
-    [asked] = __import__("json").loads(listed.stdout)
+    [asked] = json.loads(listed.stdout)
     shown = service.command("approval", "show", *at, asked["code"][:12])
     assert "ctx.dataset(name).columns" in shown.stdout, shown.stderr
     assert service.command("approval", "grant", *at, asked["code"][:12]).returncode == 0
@@ -146,8 +148,8 @@ def test_a_steward_approves_before_anything_is_read(service: Service, client: Cl
 
 def test_a_policy_that_says_never_holds(client: Client) -> None:
     with pytest.raises(DatacanalError) as refused:
-        client.submit(people(client, ["users.ghosts"])).result_or_raise()  # type: ignore[attr-defined]
-    assert refused.value.code
+        client.submit(people(client, ["users.ghosts"]))
+    assert refused.value.code == "policy_python_refused"
 
 
 def slow(client: Client, seconds: float = 6.0) -> Any:
@@ -172,7 +174,7 @@ def under_way(client: Client) -> Job:
     job = client.submit(slow(client))
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        if any(step.kind == "python" and step.fraction >= 0.25 for step in job.refresh().view.steps):
+        if any(step.kind == "python" and step.fraction >= 0.25 for step in job.refresh().steps):
             return job
         time.sleep(0.2)
     raise AssertionError(f"the function has not begun: {job.view.steps}")
