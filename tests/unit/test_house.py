@@ -24,7 +24,13 @@ LONG = {
 }
 LONG_FUNCTIONS = ("migrations/versions/",)  # a migration is one list of what changes, and never touched again
 UNPICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "distributed", "dask"}
-POOL = {"site/engine/runner.py", "site/engine/worker.py", "site/engine/scheduler.py"}
+POOL = {
+    f"site/engine/{name}.py"
+    for name in (
+        *("runner", "worker", "scheduler"),
+        *("job_scheduler", "job_worker", "driver", "function", "context", "given", "returned", "own_cluster"),
+    )
+}
 
 
 def relative(file: Path) -> str:
@@ -42,7 +48,7 @@ VIOLATIONS = {
     "imports point down": ("protocol/base.py", "import datacanal.planning"),
     "the control plane never touches Dask": ("control/__init__.py", "import distributed"),
     "the client needs only the protocol": ("client/__init__.py", "import duckdb"),
-    "inside a site only the runner and the workers": ("site/__init__.py", "import pickle"),
+    "inside a site only the runner, the workers and Python jobs": ("site/__init__.py", "import pickle"),
     "Docker is spoken to by the launcher's engine alone": ("site/joining.py", "import docker"),
     "the domain uses the standard library only": ("domain/errors.py", "import pydantic"),
 }

@@ -13,6 +13,8 @@ DOOR = Path("/run/datacanal/agent")
 """The socket in the container's own folder."""
 HOME = Path("/work")
 """The container's own tmpfs."""
+RESULT = "DATACANAL_RESULT"
+"""The environment variable that holds the descriptor of a driver's result line."""
 
 
 class Line(Enum):
@@ -22,6 +24,12 @@ class Line(Enum):
     REPLIES = b"o"
     WORDS = b"w"
     LIFE = b"l"
+    RESULT = b"r"
+
+
+def lines_of(role: str) -> frozenset[Line]:
+    """The connections that a container of that role makes: only a driver has a result that is no frame."""
+    return frozenset(Line) if role == "driver" else frozenset(Line) - {Line.RESULT}
 
 
 class Assignment(Document):

@@ -1,8 +1,9 @@
 """What every container runs: `python -m datacanal.site.engine.boxed ROLE`. It is told over a socket what to do.
 
 The agent listens in the one folder that the container has of its own; it may have started the container before it knew
-for whom. Four connections, told apart by their first byte, become standard input, output and error and the lifeline of
-the role's own module. Nothing about a job is thus in a command, an environment, or on a disk.
+for whom. Its connections, told apart by their first byte, become standard input, output and error and the lifeline of
+the role's own module; a driver has a fifth, for the table that its job returns. Nothing about a job is thus in a
+command, an environment, or on a disk.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 
 from datacanal.frames import HEAD_BYTES, body_length
 from datacanal.lifeline import VARIABLE
-from datacanal.site.engine.assignment import DOOR, HOME, Assignment, Line
+from datacanal.site.engine.assignment import DOOR, HOME, RESULT, Assignment, Line, lines_of
 
-_ROLES = ("scheduler", "runner", "worker")
+_ROLES = ("scheduler", "runner", "worker", "job_scheduler", "job_worker", "driver")
 
 
 def main(arguments: list[str]) -> None:
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> None:
     role = arguments[0]
     if role not in _ROLES:
         sys.exit(f"There is no role {role!r}.")
-    lines = {line: _connect(line) for line in Line}
+    lines = {line: _connect(line) for line in lines_of(role)}
     # Libraries take a second to load: time that a container has while it waits for its assignment.
     module = importlib.import_module(f"datacanal.site.engine.{role}")
     assignment = _assignment(lines[Line.REQUESTS])
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> None:
     for line, descriptor in ((Line.REQUESTS, 0), (Line.REPLIES, 1), (Line.WORDS, 2)):
         os.dup2(lines[line].detach(), descriptor)
     os.environ[VARIABLE] = str(lines[Line.LIFE].detach())
+    if Line.RESULT in lines:
+        os.environ[RESULT] = str(lines[Line.RESULT].detach())
     module.main(assignment.arguments)
 
 

@@ -49,9 +49,9 @@ def settings_of(
     )
 
 
-def listening_host(settings: ClusterSettings) -> str:
-    """The address that scheduler and workers listen on."""
-    return settings.host or socket.gethostbyname(socket.gethostname())
+def listening_host(host: str) -> str:
+    """The address that scheduler and workers listen on: the one given, or else the container's own."""
+    return host or socket.gethostbyname(socket.gethostname())
 
 
 DASK_CONFIGURATION: dict[str, Any] = {

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 
 from datacanal.protocol.base import Document
 from datacanal.protocol.plan import PlanColumn, PythonCode
+from datacanal.site.engine.giving_up import Why
 
 STAGE = "/stage"
 """Where driver and workers find the tables that the job was given."""
@@ -69,9 +70,7 @@ class GaveUp(Document):
     """Why there is no table. A closed list: the words belong to whoever may read the data."""
 
     event: Literal["gave_up"] = "gave_up"
-    why: Literal[
-        "raised", "cannot_be_loaded", "no_table", "other_columns", "environment", "out_of_memory", "out_of_disk"
-    ]
+    why: Why
 
 
 DriverEvent = Annotated[DriverReady | UserCodeBegins | Progress | Returned | GaveUp, Field(discriminator="event")]

@@ -26,7 +26,7 @@ async def serve(settings: ClusterSettings, told: BinaryIO) -> None:
     """Tell the parent the address, then schedule until ended."""
     security = Security(**security_arguments(settings.tls))  # type: ignore[no-untyped-call]  # distributed's own
     async with ClosedScheduler(
-        host=listening_host(settings), port=0, protocol="tls", security=security, dashboard=False
+        host=listening_host(settings.host), port=0, protocol="tls", security=security, dashboard=False
     ) as scheduler:
         announce(told, SchedulerAddress(address=scheduler.address))
         await scheduler.finished()

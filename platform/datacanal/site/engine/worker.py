@@ -62,7 +62,7 @@ async def serve(settings: ClusterSettings, name: str, kernels: Kernels, told: Bi
         kernels=kernels,
         name=name,
         nthreads=2,  # a regular task and an express one; the runner hands in no more
-        host=listening_host(settings),
+        host=listening_host(settings.host),
         protocol="tls",
         security=Security(**security_arguments(settings.tls)),  # type: ignore[no-untyped-call]  # distributed's own
         local_directory=settings.directory,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import RawIOBase
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +22,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def write_arrow(
-    reader: Any, output: OutputFile, columns: Sequence[PlanColumn], metadata: Mapping[str, str] = _NONE
+    reader: Any, output: OutputFile | RawIOBase, columns: Sequence[PlanColumn], metadata: Mapping[str, str] = _NONE
 ) -> int:
     """A zstd Arrow IPC stream with that metadata on its schema; the fields' metadata hold the DuckDB types.
 

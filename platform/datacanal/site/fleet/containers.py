@@ -52,7 +52,7 @@ class Container:
         log: CappedLog,
     ) -> Container:
         """Start it; its lines come later. Raises what the launcher answers."""
-        lines = Lines(channels / specification.channel)
+        lines = Lines(channels / specification.channel, specification.role)
         await lines.open()
         container = cls(launcher, specification.name, lines, log)
         try:
@@ -73,6 +73,13 @@ class Container:
         """The next frame that it sends; None when it has died."""
         conversation = await asyncio.shield(self._conversation)
         return None if conversation is None else await conversation.hear()
+
+    async def result(self) -> asyncio.StreamReader | None:
+        """A driver's table, to be read to its end before the driver is killed; None when it never connected.
+
+        Raises `KeyError` for any other role.
+        """
+        return None if await asyncio.shield(self._conversation) is None else self._lines.result
 
     def tell(self, document: BaseModel) -> None:
         """Send a frame, once it can be sent; said to the dead it is lost."""

@@ -1,4 +1,4 @@
-"""The agent's end of a container: a socket in a folder of its own, and the four connections that come to it."""
+"""The agent's end of a container: a socket in a folder of its own, and the connections that come to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 from datacanal.frames import LIMIT_BYTES, pack
-from datacanal.site.engine.assignment import DOOR, Assignment, Line
+from datacanal.site.engine.assignment import DOOR, Assignment, Line, lines_of
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -17,8 +17,9 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Lines:
     """Open it, start the container, wait until it is `connected`; `close` lets the container die."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, role: str) -> None:
         self._folder = folder
+        self._awaited = lines_of(role)
         self._ends: dict[Line, Ends] = {}
         self._all = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -29,7 +30,7 @@ class Lines:
         self._server = await asyncio.start_unix_server(self._admit, sock=listening, limit=LIMIT_BYTES)
 
     async def connected(self) -> None:
-        """Wait for all four connections."""
+        """Wait for all connections of its role."""
         await self._all.wait()
 
     @property
@@ -41,6 +42,11 @@ class Lines:
     def replies(self) -> asyncio.StreamReader:
         """Frames that it sends."""
         return self._ends[Line.REPLIES][0]
+
+    @property
+    def result(self) -> asyncio.StreamReader:
+        """A driver's table, as far as it has come. Raises `KeyError` for any other role."""
+        return self._ends[Line.RESULT][0]
 
     @property
     def requests(self) -> asyncio.WriteTransport:
@@ -60,17 +66,17 @@ class Lines:
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One of each kind, for the four come before anything runs that could want another."""
+        """One of each kind, for they all come before anything runs that could want another."""
         try:
             line = Line(await reader.readexactly(1))
         except (ValueError, asyncio.IncompleteReadError, ConnectionError):
             writer.transport.abort()
             return
-        if line in self._ends:
+        if line in self._ends or line not in self._awaited:
             writer.transport.abort()
             return
         self._ends[line] = (reader, writer)
-        if len(self._ends) == len(Line):
+        if len(self._ends) == len(self._awaited):
             self._all.set()
 
 

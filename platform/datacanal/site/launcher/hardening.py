@@ -17,6 +17,7 @@ from datacanal.site.launcher.settings import Folder, LauncherSettings, SiteGroun
 from datacanal.site.launcher.specification import ContainerSpecification
 
 CHANNEL = "/run/datacanal"
+STAGE = "/stage"
 ENVIRONMENT = (
     "HOME=/work",
     "LANG=C.UTF-8",
@@ -73,7 +74,7 @@ def mounts_of(specification: ContainerSpecification, site: SiteGround) -> list[M
     """The folders. Raises `NotFound` for a lake that is not the site's."""
     mounts = [_at_home(_lake(name, site)) for name in specification.lakes]
     if specification.stage is not None:
-        mounts.append(_at_home(site.home.below("stages", specification.stage)))
+        mounts.append(Mount(site.home.below("stages", specification.stage), STAGE))
     if specification.scratch:
         scratch = site.home.below("scratch")
         mounts.append(Mount(scratch, str(scratch.path), is_writable=True))

@@ -18,7 +18,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 BootId = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
 ImageId = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 Mark = Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,128}$")]
-Role = Literal["scheduler", "runner", "worker", "driver"]
+Role = Literal["scheduler", "runner", "worker", "job_scheduler", "job_worker", "driver"]
 SCRATCH_ROLES: tuple[Role, ...] = ("runner", "worker")
 
 
@@ -36,8 +36,9 @@ class PoolNetwork(Document):
 
 
 class ContainerSpecification(Document):
-    """One container. `lakes` and `stage` are mounted read-only at the paths that they have at the site, `channel` (a
-    folder below the site home's `channels`) read-only at /run/datacanal, the site's scratch folder writable.
+    """One container. `lakes` are mounted read-only at the paths that they have at the site, `stage` (a folder below the
+    site home's `stages`) read-only at /stage, `channel` (below its `channels`) read-only at /run/datacanal, the site's
+    scratch folder writable.
 
     `image` is one of the launcher's allowed images by id; absent: the one it is configured with.
     """

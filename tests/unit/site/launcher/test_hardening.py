@@ -42,7 +42,9 @@ def folders_of(ground: Ground) -> list[Path]:
     [
         {},
         {"role": "scheduler", "scratch": False, "lakes": ()},
-        {"role": "driver", "scratch": False, "stage": None, "image": ALLOWED},
+        {"role": "driver", "scratch": False, "lakes": (), "image": ALLOWED},
+        {"role": "job_scheduler", "scratch": False, "lakes": (), "stage": None, "image": ALLOWED},
+        {"role": "job_worker", "scratch": False, "lakes": (), "image": ALLOWED},
         {"role": "runner", "lakes": ("payments", "účty"), "job": "job_1", "step": "s1", "fence": 0},
     ],
 )
@@ -65,7 +67,7 @@ def test_the_container_gets_what_was_asked(ground: Ground) -> None:
     home = ground.core.home.path
     assert [(mount["Target"], mount["Source"], mount["ReadOnly"]) for mount in host["Mounts"]] == [
         (str(ground.home / "lakes" / "payments"), str(ground.home / "lakes" / "payments"), True),
-        (str(home / "stages" / "s1"), str(home / "stages" / "s1"), True),
+        ("/stage", str(home / "stages" / "s1"), True),
         (str(home / "scratch"), str(home / "scratch"), False),
         ("/run/datacanal", str(home / "channels" / "c1"), True),
     ]

@@ -57,7 +57,7 @@ def test_what_is_out_of_bounds_or_not_known_is_refused_by_its_name(field: str, v
     assert str(refusal.value.data["field"]).partition(".")[0] in (field, "body")
 
 
-@pytest.mark.parametrize("role", ["scheduler", "driver"])
+@pytest.mark.parametrize("role", ["scheduler", "driver", "job_scheduler", "job_worker"])
 def test_scratch_is_for_runners_and_workers_only(role: str) -> None:
     with pytest.raises(BadField, match="scratch is for runner and worker"):
         parse_document(ContainerSpecification, json.dumps({**SOUND, "role": role}).encode())
