@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 import docker
 from tests.image_names import WORKER
+from tests.python_jobs import Heard
 
 from datacanal.configuration import load_configuration
+from datacanal.site.engine.announcements import SchedulerAddress
+from datacanal.site.engine.assignment import HOME, Assignment
+from datacanal.site.engine.job_cluster import JobSettings
+from datacanal.site.engine.python_task import DRIVER_EVENT, DriverReady, GaveUp, PythonTask, Returned
 from datacanal.site.engine.specification import PoolShape
+from datacanal.site.fleet.containers import Container
 from datacanal.site.fleet.docker import DockerPool, Neighbourhood
 from datacanal.site.fleet.life import PACE, Pace
+from datacanal.site.fleet.log import CappedLog
+from datacanal.site.fleet.tls import new_certificates
 from datacanal.site.launcher.client import LauncherClient
 from datacanal.site.launcher.labels import Label
 from datacanal.site.launcher.settings import launcher_settings, launcher_socket
+from datacanal.site.launcher.specification import ContainerSpecification, PoolNetwork, Role
 from datacanal.testing.pool_contract import Ground, until
 
 SITE = "core"
@@ -136,6 +147,100 @@ def launched(root: Path) -> Iterator[Launched]:
                 container.remove(force=True, v=True)
             for network in ground.boxes.networks():
                 network.remove()
+
+
+@dataclass
+class JobCluster:
+    """A scheduler, its workers, and drivers as many as there are tasks: each runs one."""
+
+    ground: Launched
+    launcher: LauncherClient
+    boot: str
+    pool: str
+    certificates: dict[str, str]
+    scheduler: str = ""
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def stage(self) -> Path:
+        return self.ground.home / "stages" / self.pool
+
+    async def start(self, role: Role, log: CappedLog, memory_bytes: int = 512 * 2**20) -> Container:
+        name = f"{self.pool}-{role.replace('_', '-')}-{next(self.numbers)}"
+        settings = JobSettings(
+            tls=str(HOME / "tls"), directory=str(HOME / "dask"), threads=1, memory_bytes=memory_bytes
+        )
+        specification = ContainerSpecification(
+            name=name,
+            role=role,
+            pool=self.pool,
+            boot=self.boot,
+            memory_bytes=memory_bytes,
+            cpus=1,
+            stage=None if role == "job_scheduler" else self.pool,
+            channel=name,
+            tmp_bytes=16 * 2**20,
+            work_bytes=64 * 2**20,
+        )
+        files = {f"tls/{file}": content for file, content in self.certificates.items()}
+        assignment = Assignment(arguments=[settings.model_dump_json(), name], files=files)
+        return await Container.start(self.launcher, specification, assignment, self.ground.home / "channels", log)
+
+    async def driver(self, log: CappedLog) -> Container:
+        """One that is ready."""
+        driver = await self.start("driver", log)
+        assert await driver.hear() == DriverReady().model_dump_json().encode()
+        return driver
+
+    async def run(self, task: PythonTask, driver: Container | None = None) -> Heard:
+        """Give the task to a driver, and keep all that comes of it until it ends or says its last word."""
+        path = self.ground.root / f"{next(self.numbers)}.log"
+        driver = driver or await self.driver(CappedLog(path))
+        driver.tell(task)
+        line = await driver.result()
+        assert line is not None
+        stream = asyncio.create_task(line.read())
+        heard = Heard()
+        while (frame := await driver.hear()) is not None:
+            heard.events.append(DRIVER_EVENT.validate_json(frame))
+            if isinstance(heard.events[-1], Returned | GaveUp):
+                break
+        heard.stream = await stream
+        driver.kill()
+        await driver.gone()
+        heard.words = path.read_text(errors="replace") if path.exists() else ""
+        return heard
+
+
+@asynccontextmanager
+async def job_cluster(
+    ground: Launched, workers: int = 2, pool: str = "job-1", boot: str | None = None
+) -> AsyncIterator[JobCluster]:
+    """The containers of one Python job, but for its driver."""
+    await until(ground.socket.exists)
+    async with LauncherClient(ground.socket) as launcher:
+        boot = boot or secrets.token_hex(8)
+        cluster = JobCluster(ground, launcher, boot, pool, new_certificates(datetime.now(UTC)))
+        cluster.stage.mkdir(parents=True, exist_ok=True)
+        await launcher.hello(cluster.boot)
+        await launcher.ensure_network(PoolNetwork(pool=cluster.pool, boot=cluster.boot))
+        log = CappedLog(ground.root / "cluster.log")
+        scheduler = await cluster.start("job_scheduler", log)
+        members = [scheduler, *[await cluster.start("job_worker", log) for _ in range(workers)]]
+        try:
+            frame = await scheduler.hear()
+            assert frame is not None, (ground.root / "cluster.log").read_text()
+            address = SchedulerAddress.model_validate_json(frame)
+            cluster.scheduler = address.address
+            for worker in members[1:]:
+                worker.tell(address)
+                assert await worker.hear() is not None, (ground.root / "cluster.log").read_text()
+            yield cluster
+        finally:
+            for member in members:
+                member.kill()
+            await asyncio.gather(*(member.gone() for member in members))
+            await launcher.remove_network(cluster.pool)
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """The parts of a given table that a job's workers read for themselves, and the frames that they become.
 
-A frame's columns are Arrow-backed: what is nullable, a decimal or a date stays what it is, and every part of a Dask
-DataFrame has the same types.
+A frame's columns have pandas' own types where those hold every value and its NULL (nullable integers and booleans,
+texts, times), NaN for a NULL in a floating point column, and are Arrow-backed for all else: a decimal or a date stays
+what it is. The types are the column's, not its values': every part of a Dask DataFrame has the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from datacanal.planning.quoting import identifier
 from datacanal.protocol.plan import PlanColumn
@@ -22,6 +24,17 @@ from datacanal.site.engine.shapes import shaped
 from datacanal.site.engine.sqltext import parsed_type
 
 PIECE_BYTES = 64 * 2**20
+_NULLABLE = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
 
 
 class Piece(Protocol):
@@ -34,14 +47,21 @@ class Piece(Protocol):
 
 @dataclass(frozen=True)
 class ParquetPiece:
-    """Row groups of one file, in the types of the dataset."""
+    """Row groups of one file, in the types of the dataset. `keys` are the columns that its folders hold.
 
-    fragment: Any
+    It is no fragment of Arrow's, which opens its file wherever it is pickled: the scheduler, which has no stage, does.
+    """
+
+    file: str
+    row_groups: tuple[int, ...]
     schema: pa.Schema
+    keys: tuple[str, ...]
 
     def table(self, columns: Sequence[str] | None) -> pa.Table:
         """Read them."""
-        return self.fragment.to_table(schema=self.schema, columns=None if columns is None else list(columns))
+        (whole,) = parquet_dataset([self.file], self.schema, self.keys).get_fragments()
+        part = whole.subset(row_group_ids=self.row_groups)
+        return part.to_table(schema=self.schema, columns=None if columns is None else list(columns))
 
 
 @dataclass(frozen=True)
@@ -91,11 +111,17 @@ def _cuts(sizes: Iterator[int]) -> Iterator[int]:
         held += size
 
 
-def parquet_pieces(dataset: Any) -> list[ParquetPiece]:
+def parquet_dataset(files: Sequence[str], schema: pa.Schema, keys: Sequence[str]) -> Any:
+    """At least one file as a dataset of that schema, whose columns `keys` are in the files' paths."""
+    folders = ds.partitioning(pa.schema([schema.field(key) for key in keys]), flavor="hive") if keys else None
+    return ds.dataset(list(files), schema=schema, format="parquet", partitioning=folders)
+
+
+def parquet_pieces(files: Sequence[str], schema: pa.Schema, keys: Sequence[str]) -> list[ParquetPiece]:
     """A dataset's files, large ones cut between their row groups."""
     return [
-        ParquetPiece(fragment.subset(row_group_ids=groups), dataset.schema)
-        for fragment in dataset.get_fragments()
+        ParquetPiece(fragment.path, tuple(groups), schema, tuple(keys))
+        for fragment in parquet_dataset(files, schema, keys).get_fragments()
         for groups in _grouped(fragment.row_groups)
     ]
 
@@ -112,6 +138,23 @@ def read_frame_of(piece: Piece, columns: Sequence[str] | None = None) -> pd.Data
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
-    """The table with Arrow-backed columns."""
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    """The table as a frame; categories as their values, for parts of one table may number them differently."""
+    frame: pd.DataFrame = without_dictionaries(table).to_pandas(types_mapper=_dtype)
     return frame
+
+
+def _dtype(kind: pa.DataType) -> Any:
+    """None where pandas' choice is right."""
+    if kind in _NULLABLE:
+        return _NULLABLE[kind]
+    of_pandas = (pa.types.is_floating, pa.types.is_string, pa.types.is_timestamp, pa.types.is_duration)
+    return None if any(holds(kind) for holds in of_pandas) else pd.ArrowDtype(kind)
+
+
+def without_dictionaries(table: pa.Table) -> pa.Table:
+    """Categories as their values."""
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields)) if fields != list(table.schema) else table

@@ -16,6 +16,7 @@ import pyarrow as pa
 from datacanal.domain.errors import OutOfDisk, OutOfMemory
 from datacanal.planning.quoting import literal
 from datacanal.protocol.plan import PlanColumn
+from datacanal.site.engine.arrow_pieces import without_dictionaries
 from datacanal.site.engine.failures import failure_of
 from datacanal.site.engine.giving_up import GivesUp
 from datacanal.site.engine.job_duckdb import arrow_types, own_connection
@@ -48,7 +49,7 @@ class Contract:
     def shape(self, table: pa.Table) -> pa.Table:
         """The table with the declared columns, in their order and types. Raises `GivesUp` with what differs."""
         self._check_names(table.schema.names)
-        table = _without_dictionaries(table.select(self.names))
+        table = without_dictionaries(table.select(self.names))
         if self._is_plain and table.schema.types == self.schema.types:
             return pa.table(table.columns, schema=self.schema)
         return self._cast(table)
@@ -87,15 +88,6 @@ class Shaped:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for table in self._tables:
             yield from self._contract.shape(table).to_batches()
-
-
-def _without_dictionaries(table: pa.Table) -> pa.Table:
-    """Categories as their values: each part of a table may number them in its own way."""
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields)) if fields != list(table.schema) else table
 
 
 def _casting(connection: DuckDBPyConnection, columns: list[PlanColumn]) -> str:

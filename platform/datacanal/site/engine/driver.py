@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import cloudpickle  # noqa: F401  # functions are loaded with it; here, so that it is there ahead
 import dask
+import pyarrow as pa
 from distributed.scheduler import KilledWorker
 
 from datacanal.domain.errors import OutOfDisk, OutOfMemory
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> None:
     settings = JobSettings.model_validate_json(arguments[0])
     line = ResultLine(int(os.environ.pop(RESULT)))
     quiet()
+    pa.set_cpu_count(settings.threads)
     dask.config.set(JOB_CONFIGURATION)
     voice.say(DriverReady())
     frame = read_frame(sys.stdin.buffer)
@@ -78,12 +80,12 @@ def outcome_of(task: PythonTask, settings: JobSettings, line: io.RawIOBase, voic
 
 def _run(task: PythonTask, settings: JobSettings, line: io.RawIOBase, voice: Voice) -> Returned:
     function = function_of(task.code)
-    contract = Contract(task.columns)
     cluster = OwnCluster(task.scheduler, task.workers, settings)
     params = arguments_of(function, task.params)
     context = Context(task, params, settings, cluster, voice)
     voice.say(UserCodeBegins())
     value = function(context, **params)
+    contract = Contract(task.columns)  # two databases: not before the function, which somebody waits for
     tables = tables_of(value, contract.names, cluster.client_if_any)
     rows = write_arrow(Shaped(contract, tables), line, contract.columns)
     return Returned(rows=rows, bytes=line.tell())

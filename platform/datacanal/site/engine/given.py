@@ -20,6 +20,7 @@ from datacanal.site.engine.arrow_pieces import (
     Piece,
     StreamPiece,
     frame_of,
+    parquet_dataset,
     parquet_pieces,
     read_frame_of,
     stream_pieces,
@@ -86,11 +87,11 @@ class Given:
         return self._source.dataset()
 
     def pandas(self) -> pd.DataFrame:
-        """The whole table in the driver's memory, with Arrow-backed columns."""
+        """The whole table in the driver's memory."""
         return frame_of(self.arrow().to_table())
 
     def dask(self) -> dd.DataFrame:
-        """A Dask DataFrame, with Arrow-backed columns, whose parts the workers read."""
+        """A Dask DataFrame whose parts the workers read."""
         self._around.join_cluster()
         empty = frame_of(self._source.schema.empty_table())
         pieces = self._source.pieces()
@@ -118,12 +119,10 @@ class _Parquet:
     def dataset(self) -> ds.Dataset:
         if not self.files:
             return ds.dataset(self.schema.empty_table())
-        keys = pa.schema([self.schema.field(name) for name in self.partitions])
-        folders = ds.partitioning(keys, flavor="hive") if self.partitions else None
-        return ds.dataset(self.files, schema=self.schema, format="parquet", partitioning=folders)
+        return parquet_dataset(self.files, self.schema, list(self.partitions))
 
     def pieces(self) -> Sequence[Piece]:
-        return parquet_pieces(self.dataset()) if self.files else []
+        return parquet_pieces(self.files, self.schema, list(self.partitions)) if self.files else []
 
     def relation(self, connection: DuckDBPyConnection) -> DuckDBPyRelation:
         columns = [NamedType(name=column.name, type=column.type) for column in self.columns]

@@ -25,8 +25,8 @@ JOB_CONFIGURATION: dict[str, Any] = {
     "distributed.admin.event-loop": "asyncio",
     "distributed.comm.require-encryption": True,
     "distributed.diagnostics.nvml": False,
-    # Nobody replaces a job's worker, so what took one down would take them all down, one after the other.
-    "distributed.scheduler.allowed-failures": 0,
+    # A worker that dies is replaced; what took three of them down would take the next one too.
+    "distributed.scheduler.allowed-failures": 2,
     "distributed.scheduler.no-workers-timeout": "30s",
     "distributed.worker.daemon": False,
     # Nobody watches over a worker but the container's own limit.

@@ -25,6 +25,7 @@ _TIDY = (
     "SET autoload_known_extensions = false",
     "SET allow_persistent_secrets = false",
     "SET GLOBAL TimeZone = 'UTC'",
+    "SET threads = 1",  # its default is the machine's processors, of which a container has a few
 )
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import Any, BinaryIO
 
 import dask
+import dask.dataframe  # loaded while the container waits: frames' graphs are built in the scheduler
 from distributed import Scheduler, Security
 
 from datacanal.frames import claim_stdout

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import dask
 import dask.dataframe  # loaded while the container waits, for most jobs' first task needs it
+import pyarrow as pa
 from distributed import Security, Worker
 
 from datacanal.frames import claim_stdout
@@ -55,6 +56,7 @@ def main(arguments: list[str]) -> None:
     told = claim_stdout()
     settings, name = JobSettings.model_validate_json(arguments[0]), arguments[1]
     quiet()
+    pa.set_cpu_count(settings.threads)
     with dask.config.set(JOB_CONFIGURATION):
         asyncio.run(serve(settings, name, told))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +42,10 @@ _READY_WITHIN_S = 60.0
 _RESULT_AFTER_S = 60.0
 _RESTART_S = 0.5
 _MOST_RESTARTS = 10
+_NOTICED_WITHIN_S = 0.3
+_DIES_WITHIN_S = 3.0
+_WHEN_LOST = ("raised", "out_of_memory")
+"""What a function says whose scheduler or workers died under it."""
 _PIECE_BYTES = 2**18
 
 _log = structlog.get_logger()
@@ -83,6 +88,9 @@ class JobCluster:
         self._address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._ready = asyncio.Event()
         self._lost: asyncio.Future[DatacanalError] = asyncio.get_running_loop().create_future()
+        self._is_dying = False
+        self._starved = 0
+        self._killed = 0
         self._duties: list[asyncio.Task[None]] = []
         self._members: list[Container] = []
 
@@ -136,7 +144,9 @@ class JobCluster:
             if not listening.done():
                 raise self._lost.result()
             last = listening.result()
-            if isinstance(last, Returned):
+            if isinstance(last, GaveUp):
+                await self._excuse(last)
+            else:
                 await self._first(receiving, timeout_s=_RESULT_AFTER_S)
                 if not receiving.done():
                     raise AttemptLost(reason="its driver never finished its table")
@@ -161,6 +171,16 @@ class JobCluster:
         except DatacanalError as error:
             _log.warning("network_not_removed", pool=self._name, code=error.code, detail=error.detail)
         await asyncio.to_thread(remove_stage, self._stage)
+
+    async def _excuse(self, last: GaveUp) -> None:
+        """Raise what took its cluster from under the function, where that is why it gave up."""
+        if last.why not in _WHEN_LOST:
+            return
+        await asyncio.sleep(_NOTICED_WITHIN_S)
+        if self._is_dying:
+            raise await self._lost
+        if last.why == "out_of_memory" and self._killed and not self._starved:
+            raise AttemptLost(reason="its workers died")
 
     async def _first(self, task: asyncio.Task[Any], timeout_s: float | None = None) -> None:
         """Wait for the task, for so long, and for as long as the cluster lives."""
@@ -218,8 +238,9 @@ class JobCluster:
             worker.tell(SchedulerAddress(address=await asyncio.shield(self._address)))
             while await worker.hear() is not None:
                 pass
-            worker.kill()
-            await worker.gone()
+            await _bury(worker)
+            self._starved += worker.is_starved
+            self._killed += not worker.is_starved
             await asyncio.sleep(_RESTART_S)
         raise AttemptLost(reason=f"a worker died {_MOST_RESTARTS} times")
 
@@ -233,7 +254,8 @@ class JobCluster:
             self._lose(AttemptLost(reason="a member of its cluster said what none says"))
 
     async def _cause(self, member: Container, what: str) -> DatacanalError:
-        await member.gone()
+        self._is_dying = True
+        await _bury(member)
         if member.is_starved:
             return OutOfMemory(limit_bytes=self.shape.memory_bytes)
         return AttemptLost(reason=f"its {what} died")
@@ -277,6 +299,15 @@ class JobCluster:
     def _work_bytes(self, role: Role) -> int:
         """What lies on a tmpfs counts as memory, so a disk as large as the memory is never full before it."""
         return _TMP_BYTES if role == "job_scheduler" else self.shape.memory_bytes
+
+
+async def _bury(member: Container) -> None:
+    """Wait until one that says nothing more is gone; by itself, so that it is known how it ended, or else killed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DIES_WITHIN_S):
+            await member.gone()
+    member.kill()
+    await member.gone()
 
 
 async def _copy(stream: asyncio.StreamReader, file: Path, most_bytes: int) -> None:

@@ -19,6 +19,8 @@ import pytest
 from tests.python_jobs import given, task_of
 from tests.unit.site.engine.python_bench import Bench, cluster
 
+from datacanal.protocol.plan import PlanColumn
+from datacanal.site.engine import arrow_pieces
 from datacanal.site.engine.python_task import GivenTable, Progress
 from datacanal.site.engine.voice import Voice
 
@@ -113,11 +115,11 @@ def test_a_dataset_is_a_frame_whose_types_survive(run: Run) -> None:
     frame = run(lambda ctx: ctx.dataset("bank.payments").pandas())
     assert isinstance(frame, pd.DataFrame)
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
-        "id": "int32[pyarrow]",
+        "id": "Int32",
         "amount": "decimal128(10, 2)[pyarrow]",
-        "memo": "string[pyarrow]",
-        "booked": "timestamp[us, tz=UTC][pyarrow]",
-        "year": "int16[pyarrow]",
+        "memo": "str",
+        "booked": "datetime64[us, UTC]",
+        "year": "Int16",
         "day": "date32[day][pyarrow]",
     }
 
@@ -137,7 +139,9 @@ def test_relations_of_one_job_can_be_joined(run: Run) -> None:
 
 def test_an_input_has_the_types_that_results_have(run: Run) -> None:
     table = run(lambda ctx: ctx.input("people").arrow()).to_table()
-    assert [str(field.type) for field in table.schema] == ["string", "decimal128(38, 0)", "string", "int64"]
+    assert [str(field.type) for field in table.schema] == [
+        *("string", "decimal128(38, 0)", "dictionary<values=string, indices=uint8, ordered=0>", "int64"),
+    ]
     assert table.to_pylist()[0] == {"key": str(KEY), "total": 10**37, "kind": "b", "score": 1}
 
 
@@ -161,6 +165,30 @@ def test_dask_reads_a_dataset_file_by_file(run: Run) -> None:
         return frame.npartitions, str(frame.dtypes["amount"]), frame.groupby("year")["id"].sum().compute().to_dict()
 
     assert run(total) == (2, "decimal128(10, 2)[pyarrow]", {2023: 3, 2024: 7})
+
+
+def test_a_large_file_is_cut_between_its_row_groups(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = bench.stage / "large.parquet"
+    with duckdb.connect() as connection:
+        rows = "SELECT i AS id FROM range(10000) AS t(i)"
+        connection.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet, ROW_GROUP_SIZE 2048)")
+    monkeypatch.setattr(arrow_pieces, "PIECE_BYTES", 3 * 2048 * 8)
+    pieces = arrow_pieces.parquet_pieces([str(file)], pa.schema([("id", pa.int64())]), [])
+    assert len(pieces) > 1
+    read = [number for piece in pieces for number in piece.table(["id"])["id"].to_pylist()]
+    assert read == list(range(10_000))
+
+
+def test_a_long_stream_is_cut_between_its_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = str(bench.stage / "long.arrow")
+    batches = [pa.record_batch({"id": list(range(first, first + 1000))}) for first in range(0, 10_000, 1000)]
+    with pa.ipc.new_stream(file, batches[0].schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
+    monkeypatch.setattr(arrow_pieces, "PIECE_BYTES", 3 * 8000)
+    pieces = arrow_pieces.stream_pieces(file, [PlanColumn(name="id", type="BIGINT")])
+    assert len(pieces) == 4
+    assert [number for piece in pieces for number in piece.table(None)["id"].to_pylist()] == list(range(10_000))
 
 
 def test_an_undeclared_name_is_refused_with_those_that_are_declared(run: Run) -> None:
@@ -216,46 +244,50 @@ def test_progress_is_a_fraction(run: Run) -> None:
     assert run(told) == 0.5
 
 
-class TestWithWorkers:
-    @pytest.fixture(scope="class")
-    def ground(self, tmp_path_factory: pytest.TempPathFactory) -> Any:
-        bench = Bench(tmp_path_factory.mktemp("python"))
-        tables = lay_out(bench)
-        with cluster(bench) as scheduler:
-            yield bench, tables, scheduler
+# ---------------------------------------------------------------- with workers
 
-    def ran(self, ground: Any, function: Callable[..., Any], columns: dict[str, str]) -> Any:
-        bench, tables, scheduler = ground
-        heard = bench.run(task_of(function, columns, given=tables, scheduler=scheduler, workers=2))
-        return heard.table
 
-    def test_the_workers_read_and_shuffle(self, ground: Any) -> None:
-        def joined(ctx: Any) -> Any:
-            people = ctx.input("people").dask()[["score", "total"]]
-            payments = ctx.dataset("bank.payments").dask()
-            merged = payments.merge(people, left_on="id", right_on="score", how="left", shuffle_method="p2p")
-            return merged[["id", "amount", "year", "total"]]
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run a function in a driver of its own beside one cluster, and give the table it returned."""
+    bench = Bench(tmp_path_factory.mktemp("python"))
+    tables = lay_out(bench)
+    with cluster(bench) as scheduler:
 
-        columns = {"id": "INTEGER", "amount": "DECIMAL(10,2)", "year": "SMALLINT", "total": "HUGEINT"}
-        table = self.ran(ground, joined, columns)
-        assert sorted(table["amount"].to_pylist()) == [Decimal(f"{n}.25") for n in (1, 2, 3, 4)]
+        def ran(function: Callable[[Any], Any], columns: dict[str, str]) -> pa.Table:
+            return bench.run(task_of(function, columns, given=tables, scheduler=scheduler, workers=2)).table
 
-    def test_the_client_runs_scatters_and_acts(self, ground: Any) -> None:
-        def uses(ctx: Any) -> Any:
-            import pyarrow as pa
+        yield ran
 
-            class Counter:
-                n = 0
 
-                def add(self, n: int) -> int:
-                    self.n += n
-                    return self.n
+def test_the_workers_read_and_shuffle(ran: Run) -> None:
+    def joined(ctx: Any) -> Any:
+        people = ctx.input("people").dask()[["score", "total"]]
+        payments = ctx.dataset("bank.payments").dask()
+        merged = payments.merge(people, left_on="id", right_on="score", how="left", shuffle_method="p2p")
+        return merged[["id", "amount", "year", "total"]]
 
-            client = ctx.client
-            (held,) = client.scatter([20])
-            counter = client.submit(Counter, actor=True).result()
-            counter.add(1).result()
-            ran = client.run(lambda: 10)
-            return pa.table({"n": [client.submit(lambda x: x + 1, held).result(), counter.add(2).result(), len(ran)]})
+    columns = {"id": "INTEGER", "amount": "DECIMAL(10,2)", "year": "SMALLINT", "total": "HUGEINT"}
+    table = ran(joined, columns)
+    assert sorted(table["amount"].to_pylist()) == [Decimal(f"{n}.25") for n in (1, 2, 3, 4)]
 
-        assert self.ran(ground, uses, {"n": "INTEGER"})["n"].to_pylist() == [21, 3, 2]
+
+def test_the_client_runs_scatters_and_acts(ran: Run) -> None:
+    def uses(ctx: Any) -> Any:
+        import pyarrow as pa
+
+        class Counter:
+            n = 0
+
+            def add(self, n: int) -> int:
+                self.n += n
+                return self.n
+
+        client = ctx.client
+        (held,) = client.scatter([20])
+        counter = client.submit(Counter, actor=True).result()
+        counter.add(1).result()
+        ran = client.run(lambda: 10)
+        return pa.table({"n": [client.submit(lambda x: x + 1, held).result(), counter.add(2).result(), len(ran)]})
+
+    assert ran(uses, {"n": "INTEGER"})["n"].to_pylist() == [21, 3, 2]
