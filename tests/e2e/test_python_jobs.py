@@ -220,6 +220,14 @@ def test_a_function_survives_the_death_of(service: Service, client: Client, boxe
         time.sleep(0.5)
 
 
+def test_workers_that_need_more_memory_than_they_have_fail_the_job_with_that_cause(client: Client) -> None:
+    @client.job(site="core", columns={"n": "BIGINT"}, workers=1, memory="384MiB")
+    def hungry(ctx: Any) -> Any:
+        return ctx.client.submit(lambda: len(bytes(range(256)) * 2**23)).result()
+
+    assert failure(client.submit(hungry)) == "out_of_memory"
+
+
 def test_a_cancelled_function_is_gone(client: Client, boxes: Boxes) -> None:
     job = under_way(client)
     job.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,6 @@ import pytest
 from tests.launching import JobCluster, job_cluster, launched
 from tests.python_jobs import given, task_of
 from tests.unit.site.launcher.hardened import broken_walls
-
-from datacanal.site.engine.python_task import DRIVER_EVENT
-from datacanal.site.fleet.log import CappedLog
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
 
@@ -40,12 +36,12 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Job
                     f"COPY ({rows}) TO '{cluster.stage}/payments.parquet' (FORMAT parquet, ROW_GROUP_SIZE 20000)"
                 )
             yield cluster
-        assert launcher.containers() == []
-        assert launcher.networks() == []
+        assert launcher.boxes.containers() == []
+        assert launcher.boxes.networks() == []
 
 
 async def test_the_containers_are_hardened(cluster: JobCluster) -> None:
-    for container in cluster.ground.containers():
+    for container in cluster.ground.boxes.containers():
         config, host = container.attrs["Config"], container.attrs["HostConfig"]
         assert config["Labels"]["datacanal.role"] in ("job_scheduler", "job_worker")
         own = [line for line in config["Env"] if not line.startswith("SSL_CERT_FILE=")]  # that one is the image's
@@ -173,36 +169,3 @@ async def test_a_full_disk_is_named(cluster: JobCluster) -> None:
                 file.write(bytes(2**20))
 
     assert (await cluster.run(task_of(function))).why == "out_of_disk"
-
-
-async def test_a_worker_that_runs_out_of_memory_is_named(cluster: JobCluster) -> None:
-    """On workers of its own, of which it takes one with it."""
-
-    def function(ctx: Any) -> Any:
-        return ctx.client.submit(lambda: len(bytes(range(256)) * 2**23)).result()
-
-    async with job_cluster(cluster.ground, 1, "job-2", cluster.boot) as other:
-        heard = await other.run(task_of(function, scheduler=other.scheduler, workers=1))
-    assert heard.why == "out_of_memory"
-    assert "KilledWorker" in heard.words
-
-
-async def test_a_warm_driver_begins_within_300_milliseconds(cluster: JobCluster) -> None:
-    """The fastest of three: the machine may be busy with others."""
-    assert min([await begins_after_s(cluster) for _ in range(3)]) < 0.3
-
-
-async def begins_after_s(cluster: JobCluster) -> float:
-    """Seconds from the task's frame to the function's first line."""
-    started = time.monotonic()
-    driver = await cluster.driver(CappedLog(cluster.ground.root / "warm.log"))
-    ready = time.monotonic()
-    driver.tell(task_of(lambda _: pa.table({"n": [1]}), scheduler=cluster.scheduler, workers=2))
-    frame = await driver.hear()
-    begun = time.monotonic()
-    driver.kill()
-    await driver.gone()
-    assert frame is not None
-    assert DRIVER_EVENT.validate_json(frame).event == "begins"
-    print(f"container to ready {ready - started:.3f} s, task to function {begun - ready:.3f} s")
-    return begun - ready

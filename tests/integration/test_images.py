@@ -173,8 +173,9 @@ def test_it_says_what_it_was_made_of(docker_client: docker.DockerClient, image: 
     assert labels["org.opencontainers.image.version"] == datacanal.__version__
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", labels["org.opencontainers.image.revision"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", labels["org.opencontainers.image.created"])
-    repository = image.partition(":")[0]
-    assert f"{repository}:{datacanal.__version__}" in docker_client.images.get(image).tags
+    repository, _, tag = image.partition(":")
+    tags = {"latest", datacanal.__version__} if tag == "latest" else {tag}
+    assert {f"{repository}:{each}" for each in tags} <= set(docker_client.images.get(image).tags)
 
 
 # ---------------------------------------------------------------- the build
