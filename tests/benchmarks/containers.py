@@ -6,7 +6,8 @@ import asyncio
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep, time
+from typing import Any
 
 import duckdb
 from tests.benchmarks.gateway import server
@@ -19,6 +20,8 @@ from tests.plugins.engine import lack_here
 STARTS = 5
 STEPS = 100
 WARM_UP = 20
+_REFILLED_AFTER_S = 10.0
+"""A reserve is full again, and nothing is starting."""
 SQL = "SELECT count(*) FROM small.events"
 _WIDTHS = (58, 9, 9, 9)
 
@@ -30,6 +33,11 @@ def main() -> int:
         return 0
     row(("seconds", "median", "worst", "goal"), _WIDTHS)
     _tell("docker pool of two workers, start to first result", _pool_starts(), 6.0)
+    for reserve, begins_goal, workers_goal in ((0, 3.0, 6.0), (1, 0.5, 1.0)):
+        how = "warm reserve" if reserve else "cold"
+        begins, workers = _functions(reserve)
+        _tell(f"Python job, {how}, POST to the function's first line", begins, begins_goal)
+        _tell(f"Python job, {how}, POST to two workers", workers, workers_goal)
     if server.is_here():
         theirs = server.new_clusters(STARTS)
         _tell("dask-gateway (local), new cluster to first result", [each["first_result_s"] for each in theirs])
@@ -60,6 +68,36 @@ def _pool_starts() -> list[float]:
         with tempfile.TemporaryDirectory() as folder:
             seconds.append(asyncio.run(once(Path(folder))))
     return seconds
+
+
+def _functions(reserve: int) -> tuple[list[float], list[float]]:
+    """Seconds from the request until the function began, and until it had two workers; by one machine's clock."""
+    begins, workers = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "lake").mkdir()
+        Path(folder, "home").mkdir()
+        lakes = {"core": {"empty": Path(folder, "lake")}}
+        settings = Settings(backend="docker", memory="640MiB", reserve=reserve)
+        with Service(Path(folder, "home"), lakes, settings) as service, service.client() as client:
+
+            @client.job(site="core", columns={"began": "DOUBLE", "had_workers": "DOUBLE"}, workers=2, memory="1GiB")
+            def moments(ctx: Any) -> Any:
+                import time
+
+                began = time.time()
+                import pandas
+
+                ctx.client.wait_for_workers(2)
+                return pandas.DataFrame({"began": [began], "had_workers": [time.time()]})
+
+            client.submit(moments).to_arrow()  # whatever is slow only once
+            for _ in range(STARTS):
+                sleep(_REFILLED_AFTER_S)
+                started = time()
+                [row] = client.submit(moments).to_arrow().to_pylist()
+                begins.append(row["began"] - started)
+                workers.append(row["had_workers"] - started)
+    return begins, workers
 
 
 def _steps(backend: str) -> float:
