@@ -31,7 +31,8 @@ class StatementCompiler:
         now = question.now.isoformat()
         try:
             if question.python is not None:
-                ground = Ground(catalogue, known.sites, self._binder, now, self._rules)
+                told = {site: hello.python for site, hello in known.hellos.items() if hello.python is not None}
+                ground = Ground(catalogue, known.sites, self._binder, now, self._rules, told)
                 return compile_python(question.python, question.params, ground)
             return compile_statement(question.sql, question.params, catalogue, self._binder, now, self._rules)
         except BinderLost:

@@ -402,7 +402,7 @@ class ApprovalNeeded(PolicyError):
 class PythonNeedsContainers(PolicyError):
     code = "python_needs_containers"
     says = "Site {site!r} has no containers, and would run a function with all of its own rights."
-    advises = 'Ask its operator for backend = "docker", or to allow it (sites.python.unsafe_local = true).'
+    advises = 'Ask its operator for sites.pool.backend = "docker".'
 
 
 class PolicyChanged(PolicyError):

@@ -18,6 +18,7 @@ from datacanal.planning.catalogue import STEP_LAKE, Catalogue, CataloguedDataset
 from datacanal.planning.compiler import bind_statement, compile_statement, table_step
 from datacanal.planning.contracts import bound_types, contract_columns
 from datacanal.planning.decisions import decisions
+from datacanal.planning.environments import check_environment
 from datacanal.planning.functions import functions_digest
 from datacanal.planning.gate import check_text
 from datacanal.planning.parameters import used_parameters
@@ -25,7 +26,17 @@ from datacanal.planning.python_request import check_request, work_of
 from datacanal.planning.quoting import identifier
 from datacanal.planning.rules import Rules
 from datacanal.planning.text import MAX_DEPTH
-from datacanal.protocol.plan import Estimate, Meeting, Plan, PythonGiven, Step, StepInput, Transfer, TransferInput
+from datacanal.protocol.plan import (
+    Estimate,
+    Meeting,
+    Plan,
+    PythonEnvironment,
+    PythonGiven,
+    Step,
+    StepInput,
+    Transfer,
+    TransferInput,
+)
 from datacanal.protocol.public import PythonRequest
 
 _STEP = "python"
@@ -35,13 +46,14 @@ _ELSEWHERE = 'Take what you need of it as an input: inputs={{"{name}": "SELECT â
 
 @dataclass(frozen=True)
 class Ground:
-    """What a function is planned over, and with."""
+    """What a function is planned over, and with. `environments` are those of the sites that told."""
 
     catalogue: Catalogue
     sites: Iterable[str]
     binder: Binder
     now: str
     rules: Rules
+    environments: Mapping[str, PythonEnvironment] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,6 +93,8 @@ def compile_python(asked: PythonRequest, params: Mapping[str, JsonValue], ground
     if asked.site not in ground.sites:
         known = ", ".join(sorted(ground.sites))
         raise BadFunction(field="python.site", reason=f"there is no site {asked.site!r}; there are {known}")
+    if (there := ground.environments.get(asked.site)) is not None:
+        check_environment(asked.environment, there, asked.site)
     work_of(asked, [])  # whatever is wrong with it is told before anything is planned
     prefix = f"c{hashlib.sha256(f'{ground.now} {asked.code}'.encode()).hexdigest()[:12]}"
     types = bound_types(asked.columns, ground.binder, ground.now, prefix)

@@ -31,7 +31,7 @@ from pydantic import Field
 
 from datacanal.protocol.base import Document
 from datacanal.protocol.catalogue import DatasetReport, LakeReport
-from datacanal.protocol.plan import Plan, PlanColumn
+from datacanal.protocol.plan import Plan, PlanColumn, PythonEnvironment
 from datacanal.protocol.problem import Problem
 
 SITE_PROTOCOL = 1
@@ -86,6 +86,9 @@ class Hello(Document):
     public_key: str = Field(description="Ed25519 public key of the agent, base64; tickets are bound to it")
     slots: int
     lakes: list[LakeReport]
+    python: PythonEnvironment | None = Field(
+        default=None, description="what functions find here; absent where none can run, or before it is known"
+    )
 
 
 class Welcome(Document):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from datacanal.domain.errors import DatacanalError
-from datacanal.protocol.plan import PLAN_FORMAT
+from datacanal.protocol.plan import PLAN_FORMAT, PythonEnvironment
 from datacanal.protocol.site import (
     SITE_PROTOCOL,
     CatalogueReport,
@@ -32,6 +32,7 @@ from datacanal.protocol.site import (
 from datacanal.site.attempts import Attempts
 from datacanal.site.control_link import ControlLink
 from datacanal.site.fleet.port import Pool
+from datacanal.site.image_watch import ImageWatch
 from datacanal.site.lakes.registry import LakeRegistry, Sketcher
 from datacanal.site.relaying import RelayServer
 from datacanal.site.results import ResultDesk
@@ -71,6 +72,7 @@ class Parts:
     link: ControlLink
     session: Session
     pool: Pool
+    image: ImageWatch
     lakes: LakeRegistry
     sketcher: Sketcher
     attempts: Attempts
@@ -84,7 +86,7 @@ class Parts:
     snapshot_expiry_s: float
 
 
-def hello(site: Site, identity: Identity, slots: int, lakes: LakeRegistry) -> Hello:
+def hello(site: Site, identity: Identity, slots: int, lakes: LakeRegistry, python: PythonEnvironment | None) -> Hello:
     """The hello as things stand now."""
     return Hello(
         site=site.name,
@@ -98,6 +100,7 @@ def hello(site: Site, identity: Identity, slots: int, lakes: LakeRegistry) -> He
         public_key=identity.public_key,
         slots=slots,
         lakes=lakes.reports()[0],
+        python=python,
     )
 
 
@@ -116,6 +119,7 @@ class Agent:
         """Serve until cancelled; then let go of the work at hand."""
         loops = (
             self._keep_pool,
+            self._keep_image,
             self._keep_polling,
             self._keep_beating,
             self._keep_reporting,
@@ -151,6 +155,13 @@ class Agent:
             except DatacanalError as error:
                 _log.warning("pool_not_started", code=error.code, detail=error.detail)
             self._pool_tried = True
+            await asyncio.sleep(_POOL_EVERY_S)
+
+    async def _keep_image(self) -> None:
+        """Tell what functions find here once it is known, and whenever that is something else."""
+        while True:
+            if await self._parts.image.changed():
+                self._parts.session.lost(await self._parts.session.current())
             await asyncio.sleep(_POOL_EVERY_S)
 
     async def _keep_polling(self) -> None:

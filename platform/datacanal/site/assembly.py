@@ -28,6 +28,7 @@ from datacanal.site.fetcher import Fetcher
 from datacanal.site.fleet.port import Pool
 from datacanal.site.fleet.python_host import PythonHost
 from datacanal.site.gate.passing import EgressGate
+from datacanal.site.image_watch import ImageWatch
 from datacanal.site.joining import PublicDoor, Tokens
 from datacanal.site.keys import SiteKeys
 from datacanal.site.lakes.reading import LakeReader
@@ -154,7 +155,8 @@ def _parts(
     identity = Identity(keys.public, boot, keys.public, url)
     changed = asyncio.Event()
     link = transport.link
-    session = Session(link, lambda: hello(site, identity, setup.pool.slots, lakes), changed)
+    image = ImageWatch(setup.python)
+    session = Session(link, lambda: hello(site, identity, setup.pool.slots, lakes, image.environment), changed)
     asker = RelayAsker(link, session.id, transport.peers, keys, _now_s, os.urandom)
     datasets = Datasets(site.name, site.lakes, lakes.snapshot, book, lakes.shown)
     verifier = _verifier(site, transport, stores, datasets, _python_steps(setup, datasets, stores))
@@ -168,6 +170,7 @@ def _parts(
         link=link,
         session=session,
         pool=setup.pool,
+        image=image,
         lakes=lakes,
         sketcher=readers[1],
         attempts=Attempts(runner, setup.pool, link, session, stores.work, stores.record, _now),

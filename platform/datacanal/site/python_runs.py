@@ -17,7 +17,8 @@ from datacanal.domain.errors import (
     PythonRaised,
     PythonReturnedNoTable,
 )
-from datacanal.protocol.plan import PythonEnvironment, PythonWork, Step
+from datacanal.planning.environments import check_environment
+from datacanal.protocol.plan import PythonWork, Step
 from datacanal.protocol.site import Lease
 from datacanal.site.engine.python_task import GaveUp, GivenTable, PythonTask
 from datacanal.site.engine.specification import ReturnedSource, Task, TaskInput
@@ -58,7 +59,7 @@ class PythonRuns:
         work = function.work
         image = await host.image()
         if image.environment is not None:
-            self._check_environment(work.code.environment, image.environment)
+            check_environment(work.code.environment, image.environment, self.site)
         staged = [self._staged(number, table, inputs) for number, table in enumerate(function.tables)]
 
         def progress(fraction: float) -> None:
@@ -73,17 +74,6 @@ class PythonRuns:
             raise outcome.last
         if isinstance(outcome.last, GaveUp):
             raise self._failure(outcome.last, verified.step, work)
-
-    def _check_environment(self, needed: PythonEnvironment, found: PythonEnvironment) -> None:
-        differences = []
-        if needed.python != found.python:
-            differences.append(f"Python {needed.python} (here {found.python})")
-        for name, version in sorted(needed.packages.items()):
-            here = found.packages.get(name)
-            if here != version:
-                differences.append(f"{name} {version} (here {here or 'missing'})")
-        if differences:
-            raise EnvironmentDiffers(site=self.site, differences=", ".join(differences))
 
     def _staged(self, number: int, table: ProvidedTable, inputs: Mapping[str, Path]) -> Staged:
         given = table.given

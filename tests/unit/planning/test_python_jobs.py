@@ -17,6 +17,7 @@ from datacanal.domain.errors import (
     DatasetNotFound,
     DatasetUnreadable,
     DoesNotBind,
+    EnvironmentDiffers,
     NotAReader,
     PolicyRefused,
     PythonRefused,
@@ -94,6 +95,18 @@ def test_a_dataset_is_a_query_of_its_columns_at_the_same_site(bench: Any) -> Non
         ("dataset", "transactions.order", given.occurrence)
     ]
     assert plan.transfers == []
+
+
+def test_what_the_site_has_otherwise_is_told_before_anything_is_planned(bench: Any) -> None:
+    found = PythonEnvironment(python="3.12", packages={"pandas": "3.0.1", "numpy": "2.4"})
+    site = dataclasses.replace(ground(bench), environments={"core": found})
+    needed = PythonEnvironment(python="3.11", packages={"numpy": "2.4", "pandas": "2.2.0", "polars": "1.0"})
+    with pytest.raises(EnvironmentDiffers) as refusal:
+        compile_python(asked(environment=needed), {}, site)
+    differences = "Python 3.11 (there 3.12), pandas 2.2.0 (there 3.0.1), polars 1.0 (there it is missing)"
+    assert refusal.value.data["differences"] == differences
+    alike = PythonEnvironment(python="3.12", packages={"numpy": "2.4"})
+    assert compile_python(asked(environment=alike), {}, site).result_step == "python"
 
 
 def test_an_input_is_planned_like_a_statement_and_its_table_moves_to_the_function(bench: Any) -> None:
