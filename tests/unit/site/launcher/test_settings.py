@@ -37,7 +37,9 @@ def test_a_site_has_its_home_and_its_lakes_and_nothing_of_others(tmp_path: Path)
     assert core.scope != crm.scope
 
 
-def test_sites_whose_launchers_see_their_homes_under_one_name_are_told_apart_by_the_machines_own(tmp_path: Path) -> None:
+def test_sites_whose_launchers_see_their_homes_under_one_name_are_told_apart_by_the_machines_own(
+    tmp_path: Path,
+) -> None:
     def scope(volume: str) -> str:
         paths = f'[launcher.paths]\n"{tmp_path}/state" = "/volumes/{volume}"\n'
         [site] = settings_of(tmp_path, paths + SITE.format(lake="lakes/p")).sites
