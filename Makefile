@@ -6,10 +6,10 @@ JOBS   ?= 2
 PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check coverage mutants bench soak images bundle lock clean
+.PHONY: help install demo test check coverage mutants bench soak images bundle compose-demo lock clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.runtime ## make .venv with the command .venv/bin/datacanal
 
@@ -55,6 +55,9 @@ bundle: images ## both images as one file, for a machine without a network
 	@version=$$($(BIN)/datacanal --version | cut -d' ' -f2); bundle=.cache/images/datacanal-$$version.tar; \
 	  docker save --output $$bundle datacanal-worker:$$version datacanal-server:$$version \
 	  && gzip -1 --force $$bundle && ls -sh $$bundle.gz
+
+compose-demo: images ## two sites as containers, a job over both, and proof that they do not reach each other (KEEP=1)
+	@$(BIN)/python -m compose demo $(if $(KEEP),--keep)
 
 lock: ## make the lock files anew (needs uv)
 	@for name in "runtime:pyproject.toml --group build" \

@@ -71,6 +71,7 @@ def test_the_engine_mounts_what_is_the_sites_and_nothing_else(served: Estate, ac
     allowed = [core.lake, core.ground.home.path / "stages" / "s1", core.ground.home.path / "scratch"]
     allowed += [core.ground.home.path / "channels" / "worker-1"]
     assert foreign_sources(account["HostConfig"], allowed) == []
+    assert {mount["Propagation"] for mount in account["Mounts"]} == {"rprivate"}
     binds = {mount["Destination"]: mount["RW"] for mount in account["Mounts"]}
     assert binds == {
         str(core.lake): False,

@@ -36,8 +36,8 @@ with socketserver.UnixStreamServer(os.environ["DOCKER_HOST"].removeprefix("unix:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder of programs that goes before the machine's own; debootstrap and iptables are there."""
-    for name in ("debootstrap", "iptables"):
+    """A folder of programs that goes before the machine's own; compose, debootstrap and iptables are there."""
+    for name in ("docker-compose", "debootstrap", "iptables"):
         program(tmp_path, name, "#!/bin/sh\n")
     return tmp_path
 

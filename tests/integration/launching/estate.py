@@ -18,9 +18,8 @@ import docker
 from tests.integration.launching.site import OWNER, Site, owned, owned_file
 
 from datacanal.configuration import load_configuration
-from datacanal.site.launcher.doors import socket_of
 from datacanal.site.launcher.labels import owner_labels
-from datacanal.site.launcher.settings import LauncherSettings, launcher_settings
+from datacanal.site.launcher.settings import LauncherSettings, launcher_settings, socket_of
 
 ROOT = Path(__file__).parents[3]
 ENGINE = Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))

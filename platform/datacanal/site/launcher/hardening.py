@@ -166,13 +166,17 @@ def _tmpfs(specification: ContainerSpecification, user: User) -> dict[str, str]:
 
 
 def _bind(mount: Mount, settings: LauncherSettings) -> dict[str, Any]:
-    """Not recursive: an engine of this age would leave what is mounted below a read-only folder writable."""
+    """Not recursive: an engine of this age would leave what is mounted below a read-only folder writable.
+
+    How later mounts spread is not said, for its default is the strictest that the engine takes: not at all, but into
+    folders of its own root (volumes, where the launcher is a container itself), which it refuses otherwise.
+    """
     return {
         "Type": "bind",
         "Source": str(settings.host_path(mount.folder.real)),
         "Target": mount.target,
         "ReadOnly": not mount.is_writable,
-        "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
+        "BindOptions": {"NonRecursive": True},
     }
 
 

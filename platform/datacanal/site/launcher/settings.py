@@ -32,16 +32,21 @@ class Folder:
 
 @dataclass(frozen=True)
 class SiteGround:
-    """What of this machine belongs to one site."""
+    """What of this machine belongs to one site.
+
+    `home_there` is what the engine's machine calls its home, where that is another name: launchers in containers may
+    all see theirs under the same one.
+    """
 
     name: str
     home: Folder
     lakes: Mapping[str, Folder]
+    home_there: Path | None = None
 
     @property
     def scope(self) -> str:
         """Tells this site from one of the same name with another home."""
-        return hashlib.sha256(str(self.home.path).encode()).hexdigest()[:8]
+        return scope_of(self.home_there or self.home.path)
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,20 @@ class LauncherSettings:
 
     def host_path(self, path: Path) -> Path:
         """What the engine's machine calls it: by the longest of `paths` that it lies in."""
-        for seen in sorted(self.paths, key=lambda seen: len(seen.parts), reverse=True):
-            if path.is_relative_to(seen):
-                return self.paths[seen] / path.relative_to(seen)
-        return path
+        return path_there(path, self.paths)
+
+
+def scope_of(home: Path) -> str:
+    """What the engine's containers and networks of a site with this home are labelled with."""
+    return hashlib.sha256(str(home).encode()).hexdigest()[:8]
+
+
+def path_there(path: Path, paths: Mapping[Path, Path]) -> Path:
+    """The path by the longest of `paths` that it lies in; as it is where it lies in none."""
+    for seen in sorted(paths, key=lambda seen: len(seen.parts), reverse=True):
+        if path.is_relative_to(seen):
+            return paths[seen] / path.relative_to(seen)
+    return path
 
 
 def user_of(home: Path) -> User:
@@ -113,7 +128,8 @@ def socket_of(home: Path, site: str) -> Path:
 
 def _ground(configuration: Configuration, site: SiteSection) -> SiteGround:
     lakes = {lake.name: _folder(lake.path) for lake in site.lakes if _is_directory(lake)}
-    return SiteGround(site.name, _folder(configuration.site_home(site.name)), lakes)
+    home = configuration.site_home(site.name)
+    return SiteGround(site.name, _folder(home), lakes, path_there(home, configuration.launcher.paths))
 
 
 def _is_directory(lake: LakeSection) -> bool:

@@ -83,12 +83,12 @@ def _of_the_files(host: Mapping[str, Any]) -> dict[str, bool]:
     bounded = [any(option.startswith("size=") for option in options) for options in tmpfs.values()]
     mounts = host["Mounts"]
     writable = [mount for mount in mounts if not mount.get("ReadOnly")]
-    propagations = {(mount["BindOptions"]["Propagation"], mount["BindOptions"]["NonRecursive"]) for mount in mounts}
+    propagations = {(mount["BindOptions"].get("Propagation"), mount["BindOptions"]["NonRecursive"]) for mount in mounts}
     return {
         "tmpfs": set(tmpfs) == {"/tmp", "/work"} and all(options >= FLAGS for options in tmpfs.values()),  # noqa: S108
         "tmpfs have a size": all(bounded),
         "only binds": {mount["Type"] for mount in mounts} == {"bind"},
-        "nothing spreads": propagations == {("rprivate", True)},
+        "nothing spreads": propagations == {(None, True)},
         "only scratch is writable": all(mount["Target"].endswith("/scratch") for mount in writable),
         "a channel": "/run/datacanal" in [mount["Target"] for mount in mounts],
     }

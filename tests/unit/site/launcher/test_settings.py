@@ -8,7 +8,7 @@ import pytest
 
 from datacanal.configuration import load_configuration
 from datacanal.domain.errors import BadConfiguration
-from datacanal.site.launcher.settings import BOXED, LauncherSettings, launcher_settings
+from datacanal.site.launcher.settings import BOXED, LauncherSettings, launcher_settings, scope_of
 
 SITE = '[[sites]]\nname = "core"\n[[sites.lakes]]\nname = "payments"\nurl = "{lake}"\npolicy = "p.toml"\n'
 
@@ -35,6 +35,18 @@ def test_a_site_has_its_home_and_its_lakes_and_nothing_of_others(tmp_path: Path)
     assert {name: lake.path for name, lake in core.lakes.items()} == {"payments": tmp_path / "lakes" / "p"}
     assert list(crm.lakes) == ["users"]
     assert core.scope != crm.scope
+
+
+def test_sites_whose_launchers_see_their_homes_under_one_name_are_told_apart_by_the_machines_own(
+    tmp_path: Path,
+) -> None:
+    def scope(volume: str) -> str:
+        paths = f'[launcher.paths]\n"{tmp_path}/state" = "/volumes/{volume}"\n'
+        [site] = settings_of(tmp_path, paths + SITE.format(lake="lakes/p")).sites
+        return site.scope
+
+    assert scope("first") != scope("second")
+    assert scope("first") == scope_of(Path("/volumes/first/sites/core"))
 
 
 def test_a_lake_behind_a_link_is_mounted_from_where_it_really_is(tmp_path: Path) -> None:
