@@ -43,6 +43,7 @@ class Settings:
     memory: str = "1GiB"
     backend: str = "local"
     reserve: int = 0
+    docker_host: str = ""
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
@@ -184,9 +185,10 @@ class Service:
             policy = self.settings.policies.get(lake, 'default_class = "public"\n')
             (self.home / f"{lake}.policy.toml").write_text(policy)
         limits = "".join(f"{key} = {value}\n" for key, value in self.settings.limits.items())
+        engine = f'docker_host = "{self.settings.docker_host}"\n' if self.settings.docker_host else ""
         parts = [
             f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}',
-            f'[launcher]\nimage = "{WORKER}"',
+            f'[launcher]\nimage = "{WORKER}"\n{engine}',
         ]
         for port, (site, lakes) in zip(self._ports[1:], self.sites.items(), strict=True):
             parts.append(self._site(site, port, lakes))

@@ -164,7 +164,7 @@ def test_no_address_of_an_index_or_a_proxy_is_in_its_configuration(
     assert names == {"PATH", "PYTHONSAFEPATH", "PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE"}
     assert not any("://" in each for each in configured)
     steps = docker_client.images.get(image).history()
-    assert not [step["CreatedBy"] for step in steps if "http" in step["CreatedBy"]]
+    assert not [step["CreatedBy"] for step in steps if "://" in step["CreatedBy"]]
 
 
 @BOTH

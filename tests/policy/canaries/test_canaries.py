@@ -53,6 +53,7 @@ def ask_houses(seeds: range, folder: Path) -> Counter[str]:
     return outcomes
 
 
+@pytest.mark.timeout(400)
 def test_no_canary_leaves_in_a_thousand_statements(tmp_path: Path) -> None:
     outcomes = ask_houses(range(40), tmp_path)
     assert sum(outcomes.values()) == 1000
