@@ -30,9 +30,10 @@ class OwnEngine:
     def start(self) -> None:
         """Return when it answers."""
         command = [
-            *("dockerd", "--host", self.host, "--data-root", str(self.folder / "data")),
+            # In a network of its own, so that it leaves the rules of the machine's engine alone.
+            *("unshare", "--net", "dockerd", "--host", self.host, "--data-root", str(self.folder / "data")),
             *("--exec-root", str(self.folder / "run"), "--pidfile", str(self.folder / "engine.pid")),
-            *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+            *("--bridge", "none"),
         ]
         with (self.folder / "engine.log").open("ab") as log:
             self.process = _started(command, log)
@@ -83,6 +84,8 @@ def own_engine(folder: Path, image: str) -> Iterator[OwnEngine]:
             for container in client.containers.list(all=True, ignore_removed=True):
                 container.remove(force=True)
         engine.stop()
+        # One that was killed has left its data mounted on itself.
+        subprocess.run(["umount", "--recursive", "--lazy", str(folder / "data")], capture_output=True, check=False)
 
 
 def _started(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import docker
 import pytest
-from tests.image_names import SERVER, WORKER
-from tests.plugins.engine import ROOT
-
 from compose.failures import CannotRun
 from compose.project import Project, compose_command
+from tests.image_names import SERVER, WORKER
+from tests.plugins.engine import ROOT
 
 pytestmark = [pytest.mark.docker(SERVER, WORKER), pytest.mark.timeout(400)]
 
