@@ -24,9 +24,12 @@ HELD, BROKEN, CANNOT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main() -> int:
-    """See above. What `demo` made is gone afterwards, unless it shall be kept; `down` ends what was kept."""
+    """See above. What `demo` made is gone afterwards, unless it shall be kept.
+
+    `look` looks at the walls of what was kept once more, and `down` ends it.
+    """
     parser = argparse.ArgumentParser(prog="python -m compose", description="Two sites as containers, and their walls.")
-    parser.add_argument("action", choices=["demo", "down"])
+    parser.add_argument("action", choices=["demo", "look", "down"])
     parser.add_argument("--name", default="datacanal-demo", help="what everything in the engine is called after")
     parser.add_argument("--keep", action="store_true", help="leave it running")
     chosen = parser.parse_args()
@@ -36,6 +39,8 @@ def main() -> int:
             if chosen.action == "down":
                 _take_down(project)
                 return HELD
+            if chosen.action == "look":
+                return BROKEN if _look(project) else HELD
             return _demo(project, keep=chosen.keep)
     except KeyboardInterrupt:
         return INTERRUPTED

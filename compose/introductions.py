@@ -1,6 +1,6 @@
 """What owners and operators do once, as docs/operator.md has it under "Several machines": join, and pin each other.
 
-All of it is done before an agent starts for the first time, in the container of its launcher, which has the site's home.
+All of it is done before a site's agent starts for the first time, in its launcher's container, which has its home.
 """
 
 from __future__ import annotations

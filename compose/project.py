@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -96,8 +96,17 @@ class Project:
                 f"`compose {arguments[0]}` took longer than {within_s} s.", "See the engine's log."
             ) from None
         if done.returncode:
-            said = "\n".join(done.stderr.splitlines()[-_LAST_LINES:])
-            raise CannotRun(f"`compose {arguments[0]}` ended with {done.returncode}:\n{said}", "Correct what it names.")
+            said = [line for line in done.stderr.splitlines() if not line.startswith("Creating ")][-_LAST_LINES:]
+            words = "\n".join([*said, *self._last_words()])
+            raise CannotRun(
+                f"`compose {arguments[0]}` ended with {done.returncode}:\n{words}", "Correct what it names."
+            )
+
+    def _last_words(self) -> Iterator[str]:
+        """Of the services that ended in failure."""
+        for container in self.services():
+            if container.status == "exited" and container.attrs["State"]["ExitCode"]:
+                yield f"{container.labels[_SERVICE]} said:\n{self.words_of(container.labels[_SERVICE])}"
 
     # ------------------------------------------------------------ what there is
 

@@ -27,7 +27,15 @@ def main() -> None:
     )
     (GROUND / "datacanal.toml").write_text(configuration, encoding="utf-8")
     shutil.copyfile(HERE / "policy.toml", GROUND / "policy.toml")
-    make_lake(given["LAKE"], SampleSize(scale=float(given["SCALE"])))
+    make_lake(given["LAKE"], SampleSize(scale=scale_in(given["SCALE"])))
+
+
+def scale_in(text: str) -> float:
+    """The size of the sample. Ends the program with words for one that is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise SystemExit(f"DATACANAL_SCALE is {text!r}, and must be a number such as 0.05") from None
 
 
 def make_lake(lake: str, size: SampleSize) -> None:

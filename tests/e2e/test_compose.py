@@ -35,8 +35,8 @@ def name() -> Iterator[str]:
         project.down()
 
 
-def demo(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "compose", "demo", "--name", name]
+def run(action: str, name: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "compose", action, "--name", name, *options]
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
@@ -51,10 +51,10 @@ def left(client: docker.DockerClient, name: str) -> list[str]:
     return [each.name for each in found]
 
 
-def test_jobs_over_two_sites_in_containers_work_and_the_walls_between_them_hold(
+def test_jobs_over_two_sites_in_containers_work_and_their_walls_hold_until_somebody_breaks_one(
     docker_client: docker.DockerClient, name: str
 ) -> None:
-    done = demo(name)
+    done = run("demo", name, "--keep")
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout
     assert said.index("A statement over both lakes") < said.index("A Python function at site core")
@@ -62,11 +62,26 @@ def test_jobs_over_two_sites_in_containers_work_and_the_walls_between_them_hold(
     assert "0 findings" in said
     for member in ("core/sql/worker", "people/sql/worker", "core-launcher", "client"):
         assert f"\n  {member} " in said
+
+    break_a_wall(docker_client, name)
+    looked = run("look", name)
+    assert looked.returncode == 1, looked.stdout + looked.stderr
+    assert "BROKEN: " in looked.stdout
+    assert " opened datacanal-people-sql-1-scheduler" in looked.stdout
+
+    assert run("down", name).returncode == 0
     assert left(docker_client, name) == []
 
 
+def break_a_wall(client: docker.DockerClient, name: str) -> None:
+    """The agent of one site gets a leg in the network of the other's pool."""
+    with Project(name, os.environ) as project:
+        [network] = [each for each in project.networks() if each.name.startswith("datacanal-people-sql.")]
+        client.networks.get(network.id).connect(project.container("core").id)
+
+
 def test_what_does_not_start_says_why_and_leaves_nothing(docker_client: docker.DockerClient, name: str) -> None:
-    done = demo(name, DATACANAL_SCALE="a little")
+    done = run("demo", name, DATACANAL_SCALE="a little")
     assert done.returncode == 2
-    assert "core-prepare" in done.stderr or "people-prepare" in done.stderr
+    assert "DATACANAL_SCALE is 'a little'" in done.stderr
     assert left(docker_client, name) == []
