@@ -43,7 +43,8 @@ class Settings:
     memory: str = "1GiB"
     backend: str = "local"
     reserve: int = 0
-    docker_host: str = ""
+    image: str = WORKER
+    docker_host: str = "unix:///var/run/docker.sock"
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +75,10 @@ class Service:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._ports[0]}"
+
+    def exchange_port(self, site: str) -> int:
+        """Where the site serves its transfers to others."""
+        return self._ports[1 + list(self.sites).index(site)]
 
     @property
     def token(self) -> str:
@@ -185,10 +190,9 @@ class Service:
             policy = self.settings.policies.get(lake, 'default_class = "public"\n')
             (self.home / f"{lake}.policy.toml").write_text(policy)
         limits = "".join(f"{key} = {value}\n" for key, value in self.settings.limits.items())
-        engine = f'docker_host = "{self.settings.docker_host}"\n' if self.settings.docker_host else ""
         parts = [
             f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}',
-            f'[launcher]\nimage = "{WORKER}"\n{engine}',
+            f'[launcher]\nimage = "{self.settings.image}"\ndocker_host = "{self.settings.docker_host}"',
         ]
         for port, (site, lakes) in zip(self._ports[1:], self.sites.items(), strict=True):
             parts.append(self._site(site, port, lakes))

@@ -35,8 +35,8 @@ class Inputs:
     def __enter__(self) -> Inputs:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, *raised: Any) -> None:
+        self._stack.__exit__(*raised)
 
     def attach(self, task: Task) -> None:
         """Make every view. Raises `SnapshotChanged`, `DatasetUnreadable` or `EngineFailed`, or what DuckDB raises."""

@@ -17,7 +17,8 @@ from datacanal.protocol.plan import PlanColumn
 def open_returned(path: str, contract: Sequence[PlanColumn]) -> Iterator[Any]:
     """A `RecordBatchReader` with columns c0, c1, …, each batch proven to be what it says before it is used.
 
-    Raises `ContractBroken` for other columns than declared, and `PythonReturnedNoTable`, here or while it is read.
+    Raises `ContractBroken` for other columns than declared, and `PythonReturnedNoTable`, here or while it is read: in
+    the place of whatever an engine makes of that.
     """
     file = Path(path)
     if not file.exists() or not file.stat().st_size:
@@ -31,10 +32,16 @@ def open_returned(path: str, contract: Sequence[PlanColumn]) -> Iterator[Any]:
         if names != [column.name for column in contract]:
             raise ContractBroken(columns=", ".join(f"{column.name} {column.type}" for column in contract))
         schema = pa.schema([field.with_name(f"c{number}") for number, field in enumerate(stream.schema)])
-        yield pa.RecordBatchReader.from_batches(schema, _proven(stream, schema))
+        failures: list[PythonReturnedNoTable] = []
+        try:
+            yield pa.RecordBatchReader.from_batches(schema, _proven(stream, schema, failures))
+        except Exception as error:
+            if failures:
+                raise failures[0] from error
+            raise
 
 
-def _proven(stream: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _proven(stream: Any, schema: pa.Schema, failures: list[PythonReturnedNoTable]) -> Iterator[pa.RecordBatch]:
     while True:
         try:
             batch = stream.read_next_batch()
@@ -42,5 +49,6 @@ def _proven(stream: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         except StopIteration:
             return
         except (pa.ArrowException, OSError) as error:
-            raise PythonReturnedNoTable from error
+            failures.append(PythonReturnedNoTable())
+            raise failures[0] from error
         yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)

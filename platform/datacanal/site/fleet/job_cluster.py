@@ -14,7 +14,15 @@ from typing import Any, BinaryIO
 import structlog
 from pydantic import ValidationError
 
-from datacanal.domain.errors import AttemptLost, DatacanalError, OutOfMemory, OutputTooLarge, PoolDidNotStart
+from datacanal.domain.errors import (
+    AttemptLost,
+    DatacanalError,
+    OutOfDisk,
+    OutOfMemory,
+    OutputTooLarge,
+    PoolDidNotStart,
+)
+from datacanal.frames import BadFrame
 from datacanal.protocol.base import Document
 from datacanal.site.engine.announcements import SchedulerAddress
 from datacanal.site.engine.assignment import HOME, Assignment
@@ -193,24 +201,25 @@ class JobCluster:
             await _copy(stream, run.result, run.most_bytes)
         except DatacanalError as error:
             self._lose(error)
+        except OSError:
+            self._lose(OutOfDisk(reason="the site has no room for its table"))
 
     def _lose(self, error: DatacanalError) -> None:
         if not self._lost.done():
             self._lost.set_result(error)
 
     async def _listen(self, driver: Container, progress: Callable[[float], None]) -> Returned | GaveUp:
-        while (frame := await driver.hear()) is not None:
-            try:
-                event = DRIVER_EVENT.validate_json(frame)
-            except ValidationError:
-                raise AttemptLost(reason="its driver said what no driver says") from None
-            match event:
-                case Returned() | GaveUp():
-                    return event
-                case Progress():
-                    progress(event.fraction)
-                case DriverReady() | UserCodeBegins():
-                    pass
+        try:
+            while (frame := await driver.hear()) is not None:
+                match DRIVER_EVENT.validate_json(frame):
+                    case Returned() | GaveUp() as last:
+                        return last
+                    case Progress() as event:
+                        progress(event.fraction)
+                    case DriverReady() | UserCodeBegins():
+                        pass
+        except (BadFrame, ValidationError):
+            raise AttemptLost(reason="its driver said what no driver says") from None
         raise await self._cause(driver, "driver")
 
     async def _keep_driver(self) -> None:
@@ -250,7 +259,7 @@ class JobCluster:
             await work
         except DatacanalError as error:
             self._lose(error)
-        except ValueError:  # of pydantic, too
+        except (BadFrame, ValueError):  # of pydantic, too
             self._lose(AttemptLost(reason="a member of its cluster said what none says"))
 
     async def _cause(self, member: Container, what: str) -> DatacanalError:

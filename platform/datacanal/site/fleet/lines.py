@@ -59,8 +59,7 @@ class Lines:
 
     async def close(self) -> None:
         """Let go of the container and of the folder."""
-        if self._server is not None:
-            self._server.close()
+        self._stop_listening()
         for _, writer in self._ends.values():
             writer.transport.abort()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
@@ -78,6 +77,12 @@ class Lines:
         self._ends[line] = (reader, writer)
         if len(self._ends) == len(self._awaited):
             self._all.set()
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """Nobody else is expected: what runs there could otherwise open one connection after the other."""
+        if self._server is not None:
+            self._server.close()
 
 
 def _listening(folder: Path) -> socket.socket:

@@ -6,6 +6,7 @@ import random
 import struct
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -77,6 +78,21 @@ def test_a_batch_that_lies_about_its_lengths_is_no_table(tmp_path: Path) -> None
     for lie in ((0, 1, 3, 2**31 - 1), (0, 2**30, 3, 3), (0, -5, 3, 3), (5, 1, 3, 3)):
         with pytest.raises(PythonReturnedNoTable):
             read(tmp_path, honest[:at] + struct.pack("<4i", *lie) + honest[at + len(offsets) :])
+
+
+def engines_rows(file: Path) -> list[tuple[object, ...]]:
+    with duckdb.connect() as connection, open_returned(str(file), CONTRACT) as reader:
+        connection.register("returned", reader)
+        return connection.execute("SELECT * FROM returned").fetchall()
+
+
+def test_what_an_engine_makes_of_a_stream_that_is_cut_off_is_no_table_either(tmp_path: Path) -> None:
+    file = tmp_path / "returned"
+    file.write_bytes(stream())
+    assert len(engines_rows(file)) == 3
+    file.write_bytes(stream()[:-40])
+    with pytest.raises(PythonReturnedNoTable):
+        engines_rows(file)
 
 
 def test_no_flip_of_a_byte_does_more_than_change_values_or_be_refused(tmp_path: Path) -> None:

@@ -73,3 +73,17 @@ async def test_what_comes_over_the_result_line_is_read_from_it(folder: Path) -> 
         connection.close()
     assert await asyncio.wait_for(lines.result.read(), 5) == b"rows"
     await lines.close()
+
+
+async def test_once_all_lines_are_there_nobody_else_may_connect(folder: Path) -> None:
+    lines = Lines(folder, "worker")
+    await lines.open()
+    connections = {line: connect(folder, line) for line in lines_of("worker")}
+    await asyncio.wait_for(lines.connected(), 5)
+    with pytest.raises(ConnectionRefusedError):
+        connect(folder, Line.WORDS)
+    connections[Line.WORDS].sendall(b"still heard")
+    assert await asyncio.wait_for(lines.words.readexactly(11), 5) == b"still heard"
+    for connection in connections.values():
+        connection.close()
+    await lines.close()
