@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import time
@@ -85,7 +86,8 @@ def own_engine(folder: Path, image: str) -> Iterator[OwnEngine]:
                 container.remove(force=True)
         engine.stop()
         # One that was killed has left its data mounted on itself.
-        subprocess.run(["umount", "--recursive", "--lazy", str(folder / "data")], capture_output=True, check=False)
+        command = [shutil.which("umount") or "/bin/umount", "--recursive", "--lazy", str(folder / "data")]
+        subprocess.run(command, capture_output=True, check=False)
 
 
 def _started(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
