@@ -43,6 +43,8 @@ class Settings:
     memory: str = "1GiB"
     backend: str = "local"
     reserve: int = 0
+    image: str = WORKER
+    docker_host: str = "unix:///var/run/docker.sock"
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +75,10 @@ class Service:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._ports[0]}"
+
+    def exchange_port(self, site: str) -> int:
+        """Where the site serves its transfers to others."""
+        return self._ports[1 + list(self.sites).index(site)]
 
     @property
     def token(self) -> str:
@@ -186,7 +192,7 @@ class Service:
         limits = "".join(f"{key} = {value}\n" for key, value in self.settings.limits.items())
         parts = [
             f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}',
-            f'[launcher]\nimage = "{WORKER}"',
+            f'[launcher]\nimage = "{self.settings.image}"\ndocker_host = "{self.settings.docker_host}"',
         ]
         for port, (site, lakes) in zip(self._ports[1:], self.sites.items(), strict=True):
             parts.append(self._site(site, port, lakes))
