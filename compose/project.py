@@ -39,6 +39,7 @@ class Project:
     def __init__(self, name: str, environment: Mapping[str, str]) -> None:
         self.name = name
         self._command = compose_command()
+        socket = socket_in(environment)
         try:
             self.engine: Any = docker.from_env()
             self._volumes = Path(self.engine.info()["DockerRootDir"], "volumes")
@@ -46,7 +47,6 @@ class Project:
             raise CannotRun(
                 f"No Docker engine answers ({error}).", "Start one, or set DOCKER_HOST to its socket."
             ) from error
-        socket = Path(environment.get("DOCKER_HOST", f"unix://{_SOCKET}").removeprefix("unix://"))
         self._homes = [self._volumes / f"{name}-{site}-home" / "_data" for site in SITES]
         # Compose 1 is a Python program itself, with a package of this one's name.
         own = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
@@ -200,6 +200,18 @@ class Project:
             return self.tried(self.container(service).id, test)[0] == 0
         except DockerException:  # it is being started again
             return False
+
+
+def socket_in(environment: Mapping[str, str]) -> Path:
+    """The engine's, which launchers are given. Raises `CannotRun` where it has none on this machine."""
+    named = environment.get("DOCKER_HOST") or f"unix://{_SOCKET}"
+    socket = Path(named.removeprefix("unix://"))
+    if not socket.is_absolute() or not socket.exists():
+        raise CannotRun(
+            f"There is no engine's socket at {named}.",
+            "Start the engine (`.ci/engine` as root does), or name its socket: DOCKER_HOST=unix:///…",
+        )
+    return socket
 
 
 def compose_command() -> list[str]:
