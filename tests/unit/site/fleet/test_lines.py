@@ -80,8 +80,8 @@ async def test_once_all_lines_are_there_nobody_else_may_connect(folder: Path) ->
     await lines.open()
     connections = {line: connect(folder, line) for line in lines_of("worker")}
     await asyncio.wait_for(lines.connected(), 5)
-    with pytest.raises(ConnectionRefusedError):
-        connect(folder, Line.WORDS)
+    with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as another:
+        another.connect(str(folder / DOOR.name))
     connections[Line.WORDS].sendall(b"still heard")
     assert await asyncio.wait_for(lines.words.readexactly(11), 5) == b"still heard"
     for connection in connections.values():
