@@ -48,8 +48,8 @@ class PythonRuns:
         result: Path,
         most_bytes: int,
         running: Running,
-    ) -> None:
-        """Leave what the function returned in `result`, which nobody has looked at yet.
+    ) -> int:
+        """Leave what the function returned in `result`, which nobody has looked at yet; gives its rows, as it says.
 
         Raises what kept it from that.
         """
@@ -74,6 +74,7 @@ class PythonRuns:
             raise outcome.last
         if isinstance(outcome.last, GaveUp):
             raise self._failure(outcome.last, verified.step, work)
+        return outcome.last.rows
 
     def _staged(self, number: int, table: ProvidedTable, inputs: Mapping[str, Path]) -> Staged:
         given = table.given

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from datacanal.domain.errors import DatacanalError, OutputLost
+from datacanal.domain.errors import DatacanalError, OutputLost, PythonReturnedNoTable
 from datacanal.protocol.plan import Step
 from datacanal.protocol.problem import error_of, problem_of
 from datacanal.protocol.site import Done, Failed, Lease, Offer, Received
@@ -79,8 +79,9 @@ class StepRunner:
             await asyncio.to_thread(self._hold, verified, inputs)
             await self._fetch_all(lease, verified, inputs, running)
             room_bytes = await asyncio.to_thread(self.places.room_bytes)
+            said_rows = None
             if verified.step.kind == "python":
-                await self.python.run(lease, verified, inputs, returned, room_bytes, running)
+                said_rows = await self.python.run(lease, verified, inputs, returned, room_bytes, running)
                 task = returned_task(lease, verified.step, returned, file, room_bytes)
             else:
                 task = step_task(lease, verified, self.keys, self.lakes.roots, inputs, file, room_bytes)
@@ -89,6 +90,8 @@ class StepRunner:
                 error = error_of(outcome.problem)
                 await asyncio.to_thread(self.verifier.note_failure, lease, error)
                 raise error
+            if said_rows not in (None, outcome.rows):
+                raise PythonReturnedNoTable  # a stream may break off between two batches
             return await asyncio.to_thread(self._released, lease, verified, output_id, file, outcome)
         except BaseException:
             file.unlink(missing_ok=True)
