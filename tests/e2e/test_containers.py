@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -16,8 +15,8 @@ from tests.e2e.outcomes import NOW, ServiceBench, sort_columns
 from tests.e2e.service import Service, Settings, names
 from tests.e2e.test_faults import SLOW, started
 from tests.launching import Boxes
-from tests.plugins.estate import Estate
-from tests.plugins.tpch import ABSENT, tpch_is_here, tpch_lakes, tpch_queries
+from tests.plugins.estate import SITES, Estate, estate_lakes
+from tests.plugins.tpch import ABSENT, tpch_is_here, tpch_queries
 
 from datacanal.client import Client
 from datacanal.testing.oracle import Oracle
@@ -25,7 +24,6 @@ from datacanal.testing.pool_contract import until
 
 pytestmark = pytest.mark.docker
 
-_SITES = {"transactions": "core", "users": "crm"}
 ROLES = ("scheduler", "runner", "worker")
 
 
@@ -44,13 +42,8 @@ def boxed_service(home: Path, sites: Mapping[str, Mapping[str, Path]], settings:
 def boxed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """A service over the tables of TPC-H at scale 0.1."""
     root = tmp_path_factory.mktemp("boxed")
-    found = tpch_lakes(0.1) if tpch_is_here() else {}
-    lakes = {lake: root / lake for lake in _SITES}
-    for lake, folder in lakes.items():
-        if lake in found:
-            shutil.copytree(found[lake], folder)
-        folder.mkdir(exist_ok=True)
-    sites = {site: {lake: lakes[lake]} for lake, site in _SITES.items()}
+    lakes = estate_lakes(root)
+    sites = {site: {lake: lakes[lake]} for lake, site in SITES.items()}
     with boxed_service(root / "service", sites, Settings(backend="docker")) as service:
         yield Estate(service, lakes)
 
@@ -93,7 +86,7 @@ def test_a_question_over_both_lakes_gives_what_one_duckdb_gives(
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory, sample_lakes: dict[str, Path]) -> Iterator[Service]:
-    sites = {site: {lake: sample_lakes[lake]} for lake, site in _SITES.items()}
+    sites = {site: {lake: sample_lakes[lake]} for lake, site in SITES.items()}
     settings = Settings(backend="docker", memory="640MiB")
     with boxed_service(tmp_path_factory.mktemp("faulty"), sites, settings) as service:
         yield service

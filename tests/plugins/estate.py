@@ -18,7 +18,8 @@ from tests.plugins.tpch import tpch_is_here, tpch_lakes
 
 from datacanal.client import Client
 
-_SITES = {"transactions": "core", "users": "crm"}
+SITES = {"transactions": "core", "users": "crm"}
+"""By lake."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,23 @@ class Estate:
                 client.refresh_lake(lake)
 
 
-@pytest.fixture(scope="session")
-def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
-    """Two lakes at two sites, with the tables of TPC-H at scale 0.1 in them where they can be had."""
-    root = tmp_path_factory.mktemp("estate")
+def estate_lakes(root: Path) -> dict[str, Path]:
+    """Two lakes below the folder, with the tables of TPC-H at scale 0.1 in them where they can be had."""
     found = tpch_lakes(0.1) if tpch_is_here() else {}
-    lakes = {lake: root / lake for lake in _SITES}
+    lakes = {lake: root / lake for lake in SITES}
     for lake, folder in lakes.items():
         if lake in found:
             shutil.copytree(found[lake], folder)
         folder.mkdir(exist_ok=True)
-    sites = {site: {lake: lakes[lake]} for lake, site in _SITES.items()}
+    return lakes
+
+
+@pytest.fixture(scope="session")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    """Two lakes at two sites, with the tables of TPC-H at scale 0.1 in them where they can be had."""
+    root = tmp_path_factory.mktemp("estate")
+    lakes = estate_lakes(root)
+    sites = {site: {lake: lakes[lake]} for lake, site in SITES.items()}
     if can_run():
         with Apart(sites, memory="2GiB") as apart:
             yield Estate(apart, apart.lakes)

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, BinaryIO
 
 import dask
 import dask.dataframe  # loaded while the container waits: frames' graphs are built in the scheduler
-from distributed import Scheduler, Security
 
 from datacanal.frames import claim_stdout
 from datacanal.lifeline import hold_on
-from datacanal.site.engine.announcements import SchedulerAddress, announce
-from datacanal.site.engine.cluster import listening_host, quiet, security_arguments
+from datacanal.site.engine.cluster import quiet
 from datacanal.site.engine.job_cluster import JOB_CONFIGURATION, JobSettings
-
-
-class JobScheduler(Scheduler):
-    """A scheduler without its HTTP server, which answers whoever asks."""
-
-    def start_http_server(self, *_: Any, **__: Any) -> None:
-        """Serve nothing over HTTP."""
-
-
-async def serve(settings: JobSettings, told: BinaryIO) -> None:
-    """Tell the parent the address, then schedule until ended."""
-    security = Security(**security_arguments(settings.tls))  # type: ignore[no-untyped-call]  # distributed's own
-    async with JobScheduler(
-        host=listening_host(settings.host), port=0, protocol="tls", security=security, dashboard=False
-    ) as scheduler:
-        announce(told, SchedulerAddress(address=scheduler.address))
-        await scheduler.finished()
+from datacanal.site.engine.scheduler import serve
 
 
 def main(arguments: list[str]) -> None:

@@ -13,6 +13,7 @@ from datacanal.frames import claim_stdout
 from datacanal.lifeline import hold_on
 from datacanal.site.engine.announcements import SchedulerAddress, announce
 from datacanal.site.engine.cluster import DASK_CONFIGURATION, ClusterSettings, listening_host, quiet, security_arguments
+from datacanal.site.engine.job_cluster import JobSettings
 
 
 class ClosedScheduler(Scheduler):
@@ -22,7 +23,7 @@ class ClosedScheduler(Scheduler):
         """Serve nothing over HTTP."""
 
 
-async def serve(settings: ClusterSettings, told: BinaryIO) -> None:
+async def serve(settings: ClusterSettings | JobSettings, told: BinaryIO) -> None:
     """Tell the parent the address, then schedule until ended."""
     security = Security(**security_arguments(settings.tls))  # type: ignore[no-untyped-call]  # distributed's own
     async with ClosedScheduler(
