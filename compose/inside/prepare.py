@@ -21,6 +21,7 @@ def main() -> None:
     configuration = Template((HERE / "site.toml").read_text(encoding="utf-8")).substitute(
         site=given["SITE"],
         lake=given["LAKE"],
+        reserve=given["RESERVE"],
         worker=given["WORKER"],
         home=given["HOME_ON_HOST"],
         ground=given["LAKE_ON_HOST"],

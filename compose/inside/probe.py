@@ -15,7 +15,7 @@ from pathlib import Path
 _LISTEN = "0A"
 _LOOPBACK = "0100007F"
 _WITHIN_S = 1.5
-_AT_ONCE = 16
+_AT_ONCE = 32
 LAKE = Path("/srv/datacanal/lake")
 
 
