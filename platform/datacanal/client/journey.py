@@ -97,6 +97,8 @@ class Journey:
             self._meet_all(value)
         elif isinstance(value, dict):
             self._meet_all(value.values())
+        elif self._travels(type(value).__module__):
+            self._meet_all(_attributes(value))
 
     def _meet_all(self, values: Iterable[object]) -> None:
         for value in values:
@@ -165,6 +167,14 @@ def _read_names(code: CodeType) -> Iterator[str]:
 
 def _imported_names(code: CodeType) -> Iterator[str]:
     return (str(each.argval) for each in dis.get_instructions(code) if each.opname == "IMPORT_NAME" and each.argval)
+
+
+def _attributes(value: object) -> list[object]:
+    """What the object holds, without asking the object."""
+    try:
+        return list(object.__getattribute__(value, "__dict__").values())
+    except AttributeError:  # it has slots, and what is in them is not looked for
+        return []
 
 
 def _held(cell: Any) -> object:

@@ -241,6 +241,8 @@ def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "import anas_helpers\nfrom anas_helpers import scaled\n\n\n"
         "def by_name(ctx, n: int):\n    return anas_helpers.scaled(n)\n\n\n"
         "def by_import(ctx, n: int):\n    return scaled(n)\n\n\n"
+        "class Step:\n    def __init__(self, work):\n        self.work = work\n\n\nSTEP = Step(scaled)\n\n\n"
+        "def by_object(ctx, n: int):\n    return STEP.work(n)\n\n\n"
         "def inside(ctx, n: int):\n    import anas_helpers\n\n    return anas_helpers.scaled(n)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -249,7 +251,7 @@ def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("name", ["by_name", "by_import"])
+@pytest.mark.parametrize("name", ["by_name", "by_import", "by_object"])
 def test_the_authors_own_files_go_along(
     client: Client, service: ServiceThatKeepsRequests, helpers: Path, name: str
 ) -> None:
