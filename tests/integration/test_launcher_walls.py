@@ -75,7 +75,7 @@ def test_the_engine_mounts_what_is_the_sites_and_nothing_else(served: Estate, ac
     binds = {mount["Destination"]: mount["RW"] for mount in account["Mounts"]}
     assert binds == {
         str(core.lake): False,
-        str(core.ground.home.path / "stages" / "s1"): False,
+        "/stage": False,
         str(core.ground.home.path / "scratch"): True,
         "/run/datacanal": False,
     }
@@ -175,7 +175,7 @@ def test_what_is_the_sites_cannot_be_changed_by_its_owner(served: Estate, inside
     home = served.core.ground.home.path
     folder, target = {
         "lake": (served.core.lake, str(served.core.lake)),
-        "stage": (home / "stages" / "s1", str(home / "stages" / "s1")),
+        "stage": (home / "stages" / "s1", "/stage"),
         "channel": (home / "channels" / "worker-1", "/run/datacanal"),
     }[place]
     owned_file(folder / "kept", "kept")
