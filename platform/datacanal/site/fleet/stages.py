@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datacanal.domain.errors import OutOfDisk
 from datacanal.site.engine.python_task import GivenTable
 from datacanal.site.engine.snapshots import held_open
 from datacanal.site.engine.specification import ParquetFile
@@ -46,15 +48,20 @@ def make_stage(folder: Path) -> None:
 def fill_stage(folder: Path, staged: Sequence[Staged]) -> None:
     """Lay the tables out as their `files` say. Blocks for as long as the copies take.
 
-    Raises `SnapshotChanged` and `DatasetUnreadable` for lake files, `OSError` where the disk is full.
+    Raises `SnapshotChanged` and `DatasetUnreadable` for lake files, `OutOfDisk` where the site has no room for them.
     """
-    for each in staged:
-        match each:
-            case StagedDataset(table, files, roots):
-                _copy_snapshot(folder, table, files, roots)
-            case StagedStream(table, file):
-                [name] = table.files
-                _place(folder / name).hardlink_to(file)
+    try:
+        for each in staged:
+            match each:
+                case StagedDataset(table, files, roots):
+                    _copy_snapshot(folder, table, files, roots)
+                case StagedStream(table, file):
+                    [name] = table.files
+                    _place(folder / name).hardlink_to(file)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OutOfDisk(reason="the site has no room for what the function reads") from None
 
 
 def _copy_snapshot(folder: Path, table: GivenTable, files: Sequence[ParquetFile], roots: Sequence[str]) -> None:

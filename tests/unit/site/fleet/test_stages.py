@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
 
-from datacanal.domain.errors import SnapshotChanged
+from datacanal.domain.errors import OutOfDisk, SnapshotChanged
 from datacanal.site.engine.etag import etag_of
 from datacanal.site.engine.python_task import GivenTable
 from datacanal.site.engine.specification import ParquetFile
@@ -63,6 +65,16 @@ def test_a_file_that_changed_since_its_snapshot_is_not_staged(tmp_path: Path, la
     make_stage(tmp_path / "s")
     with pytest.raises(SnapshotChanged, match=r"payments/year=1997/a\.parquet"):
         fill_stage(tmp_path / "s", [staged])
+
+
+def test_a_full_disk_is_said(tmp_path: Path, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    make_stage(tmp_path / "s")
+    with pytest.raises(OutOfDisk, match="no room for what the function reads"):
+        fill_stage(tmp_path / "s", [dataset(lake)])
 
 
 def test_a_stage_is_empty_whatever_was_there(tmp_path: Path) -> None:
