@@ -52,8 +52,8 @@ LIES = {
     "an object that runs when it is unpickled": Lie(liars.reduced, "python_returned_no_table"),
     "a pickle for a reply": Lie(liars.reduced_as_reply, "attempt_lost"),
     "an exception that harms whoever looks at it": Lie(liars.hostile_exception, "python_raised"),
-    # Its worker dies of it, and one that dies is taken to have had too little memory.
-    "the same from a worker": Lie(liars.hostile_exception_in_worker, "out_of_memory", (("workers", 1),)),
+    # Its workers die of it, one after the other.
+    "the same from a worker": Lie(liars.hostile_exception_in_worker, "attempt_lost", (("workers", 1),)),
     "an exception of a hundred thousand causes": Lie(liars.deep_exception, "python_raised"),
     "a reply that is no JSON": Lie(liars.no_json, "attempt_lost"),
     "a reply of 64 MiB": Lie(liars.large_frame, "attempt_lost"),
