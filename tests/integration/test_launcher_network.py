@@ -13,11 +13,11 @@ from typing import Any
 import docker
 import psutil
 import pytest
+from tests.image_names import WORKER
 from tests.integration.launching.estate import Estate
 from tests.integration.launching.inmate import COMMAND, Inmate
 from tests.integration.launching.programs import LISTEN, REACH, RESOLVE, SEND
 from tests.integration.launching.site import Site
-from tests.plugins.engine import WORKER
 
 pytestmark = pytest.mark.docker
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import docker
 import pytest
 from tests.e2e.apart import ABSENT, as_user, can_run
+from tests.image_names import SERVER, WORKER
 from tests.integration.launching.estate import Estate
 from tests.integration.launching.site import OWNER, Site, owned
-from tests.plugins.engine import SERVER, WORKER
 
 pytestmark = pytest.mark.docker(WORKER, SERVER)
 

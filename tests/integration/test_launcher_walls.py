@@ -8,6 +8,7 @@ from typing import Any
 
 import docker
 import pytest
+from tests.image_names import WORKER
 from tests.integration.launching.estate import Estate
 from tests.integration.launching.inmate import Inmate
 from tests.integration.launching.programs import (
@@ -22,7 +23,6 @@ from tests.integration.launching.programs import (
     WRITABLE_PLACES,
 )
 from tests.integration.launching.site import MIB, OWNER, owned_file
-from tests.plugins.engine import WORKER
 from tests.unit.site.launcher.hardened import FLAGS, broken_walls, foreign_sources
 
 from datacanal.site.launcher.hardening import ENVIRONMENT
