@@ -20,8 +20,9 @@ from tests.plugins.engine import lack_here
 STARTS = 5
 STEPS = 100
 WARM_UP = 20
-_REFILLED_AFTER_S = 10.0
-"""A reserve is full again, and nothing is starting."""
+_REMOVED_AFTER_S = 2.0
+_REFILLED_AFTER_S = 8.0
+"""The last job's containers are gone; a reserve is full again, and nothing is starting."""
 SQL = "SELECT count(*) FROM small.events"
 _WIDTHS = (58, 9, 9, 9)
 
@@ -92,7 +93,7 @@ def _functions(reserve: int) -> tuple[list[float], list[float]]:
 
             client.submit(moments).to_arrow()  # whatever is slow only once
             for _ in range(STARTS):
-                sleep(_REFILLED_AFTER_S)
+                sleep(_REFILLED_AFTER_S if reserve else _REMOVED_AFTER_S)
                 started = time()
                 [row] = client.submit(moments).to_arrow().to_pylist()
                 begins.append(row["began"] - started)
