@@ -78,7 +78,7 @@ def own_engine(folder: Path, image: str) -> Iterator[OwnEngine]:
     engine.start()
     try:
         with closing(docker.from_env()) as machine, closing(engine.client()) as client:
-            client.api.load_image(machine.images.get(image).save(named=True))
+            client.api.load_image(machine.images.get(image).save(named=image))
         yield engine
     finally:
         with closing(engine.client()) as client:
