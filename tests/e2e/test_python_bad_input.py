@@ -130,7 +130,7 @@ def test_another_version_of_a_package_is_named_with_the_sites(client: Client, mo
     monkeypatch.setattr(baggage, "version", lambda _: "0.0.1")
     error = failure_of(lambda: sent(client, mistakes.of_year, params={"year": 1}).wait(60))
     assert error.code == "environment_differs"
-    assert "pyarrow 0.0.1 (here " in error.detail
+    assert "pyarrow 0.0.1 (there " in error.detail
 
 
 def test_the_right_one_runs_after_all_that_and_no_container_is_left(
