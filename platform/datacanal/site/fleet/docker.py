@@ -50,6 +50,18 @@ class Neighbourhood:
         """One folder per container."""
         return self.home / "channels"
 
+    async def open_network(self, pool: str) -> None:
+        """Make sure that the pool has its network. Raises what the launcher answers."""
+        await self.launcher.hello(self.boot)
+        await self.launcher.ensure_network(PoolNetwork(pool=pool, boot=self.boot))
+
+    async def close_network(self, pool: str) -> None:
+        """Without a launcher it stays until the pool opens it again, or until the launcher finds it unused."""
+        try:
+            await self.launcher.remove_network(pool)
+        except DatacanalError as error:
+            _log.warning("network_not_removed", pool=pool, code=error.code, detail=error.detail)
+
 
 class ContainerHouse:
     """A `House` of containers. Nothing that it tells them is on a disk; `log` is the pool's own."""
@@ -76,8 +88,7 @@ class ContainerHouse:
         self._life = next(self._lives)
         self._certificates = await asyncio.to_thread(new_certificates, self._now())
         await asyncio.to_thread(_give_away, Path(self._settings.scratch))
-        await self._around.launcher.hello(self._around.boot)
-        await self._around.launcher.ensure_network(PoolNetwork(pool=SQL_POOL, boot=self._around.boot))
+        await self._around.open_network(SQL_POOL)
 
     async def start(self, role: Role, name: str) -> Container:
         """Start the container. Raises what the launcher answers."""
@@ -94,11 +105,8 @@ class ContainerHouse:
         )
 
     async def clear(self) -> None:
-        """Without a launcher the network stays until the next life, or until the launcher finds it unused."""
-        try:
-            await self._around.launcher.remove_network(SQL_POOL)
-        except DatacanalError as error:
-            _log.warning("network_not_removed", pool=SQL_POOL, code=error.code, detail=error.detail)
+        """Remove the pool's network."""
+        await self._around.close_network(SQL_POOL)
 
     def _specification(self, role: Role, name: str) -> ContainerSpecification:
         is_worker = role == "worker"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import structlog
 from pydantic import ValidationError
 
 from datacanal.domain.errors import (
@@ -41,7 +39,7 @@ from datacanal.site.fleet.docker import Neighbourhood, at_most_all
 from datacanal.site.fleet.log import Words
 from datacanal.site.fleet.stages import Staged, fill_stage, make_stage, remove_stage
 from datacanal.site.fleet.tls import new_certificates
-from datacanal.site.launcher.specification import ContainerSpecification, PoolNetwork, Role
+from datacanal.site.launcher.specification import ContainerSpecification, Role
 
 _MIB = 2**20
 _SCHEDULER_BYTES = 384 * _MIB
@@ -55,8 +53,6 @@ _DIES_WITHIN_S = 3.0
 _WHEN_LOST = ("raised", "out_of_memory")
 """What a function says whose scheduler or workers died under it."""
 _PIECE_BYTES = 2**18
-
-_log = structlog.get_logger()
 
 
 class ClusterShape(Document):
@@ -90,7 +86,6 @@ class JobCluster:
         self._now = now
         self._marks = marks
         self._stage = around.home / "stages" / name
-        self._numbers = itertools.count()
         self._certificates: dict[str, str] = {}
         self._driver: Container | None = None
         self._address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -116,9 +111,7 @@ class JobCluster:
         """Return when the driver can be told what to run. Raises what kept it from that."""
         await asyncio.to_thread(make_stage, self._stage)
         self._certificates = await asyncio.to_thread(new_certificates, self._now())
-        launcher, boot = self._around.launcher, self._around.boot
-        await launcher.hello(boot)
-        await launcher.ensure_network(PoolNetwork(pool=self._name, boot=boot))
+        await self._around.open_network(self._name)
         for work in (self._keep_scheduler(), self._keep_driver(), *self._keep_workers()):
             self._duties.append(asyncio.create_task(self._dutifully(work)))
         ready = asyncio.create_task(self._ready.wait())
@@ -174,10 +167,7 @@ class JobCluster:
         for member in self._members:
             member.kill()
         await asyncio.gather(*(member.gone() for member in self._members))
-        try:
-            await self._around.launcher.remove_network(self._name)
-        except DatacanalError as error:
-            _log.warning("network_not_removed", pool=self._name, code=error.code, detail=error.detail)
+        await self._around.close_network(self._name)
         await asyncio.to_thread(remove_stage, self._stage)
 
     async def _excuse(self, last: GaveUp) -> None:
