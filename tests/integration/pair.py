@@ -115,14 +115,17 @@ class Pair:
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             fault = faults.pop(0) if faults else (lambda answer: answer)
             upstream_reader, upstream = await asyncio.open_connection(host, int(port), ssl=onward)
-            request = await reader.readuntil(b"\r\n\r\n")
-            upstream.write(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-            answer = fault(await upstream_reader.read(-1))
-            if answer is not None:
-                writer.write(answer)
-                await writer.drain()
+            try:
+                request = await reader.readuntil(b"\r\n\r\n")
+                upstream.write(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                answer = fault(await upstream_reader.read(-1))
+                if answer is not None:
+                    writer.write(answer)
+                    await writer.drain()
+            finally:
+                for stream in (writer, upstream):
+                    stream.close()
             for stream in (writer, upstream):
-                stream.close()
                 await stream.wait_closed()
 
         server = await asyncio.start_server(carry, "127.0.0.1", 0, ssl=inward)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,8 @@ def test_plain_http_is_not_spoken_with_an_exchange(tmp_path: Path) -> None:
                 return b""
             finally:
                 writer.close()
+                with suppress(ConnectionError):
+                    await writer.wait_closed()
 
     assert asyncio.run(main()) == b""
 

@@ -174,8 +174,9 @@ class Line:
                 await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         except OSError:
             pass
-        for stream in streams:
-            stream.close()
+        finally:
+            for stream in streams:
+                stream.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -188,12 +189,20 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @asynccontextmanager
 async def line() -> AsyncIterator[Line]:
     ends: list[Line] = []
-    server = await asyncio.start_server(lambda reader, writer: ends[0].carry(reader, writer), "127.0.0.1", 0)
+    carried: set[asyncio.Task[None]] = set()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carried.add(asyncio.create_task(ends[0].carry(reader, writer)))
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
     ends.append(Line(server))
     try:
         yield ends[0]
     finally:
         server.close()
+        for task in carried:
+            task.cancel()
+        await asyncio.gather(*carried, return_exceptions=True)
 
 
 @asynccontextmanager
