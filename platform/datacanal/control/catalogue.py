@@ -15,12 +15,12 @@ from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
 from datacanal.control.presence import Presence
 from datacanal.control.signals import CATALOGUE
-from datacanal.control.store.models import DatasetRow, LakeRow, SessionRow, SiteRow
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import BadField, NotFound
 from datacanal.protocol.catalogue import DatasetReport, LakeReport
 from datacanal.protocol.public import DatasetList, DatasetView, LakeList, LakeView, SiteList, SiteView
 from datacanal.protocol.site import Hello
+from datacanal.state.models import DatasetRow, LakeRow, SessionRow, SiteRow
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from datacanal.control.clock import Clock
 from datacanal.control.signals import QUEUE, job_end_signal, job_signal, site_signal
 from datacanal.control.store.jobs import job_of, problem_text, rows_of_plan, steps_of_plan, write_job
-from datacanal.control.store.models import AttemptRow, EffectRow, EventRow, JobRow, StepRow
 from datacanal.domain.errors import AttemptLost, Kind, OutputLost
 from datacanal.domain.job import (
     ENDED_JOBS,
@@ -33,6 +32,7 @@ from datacanal.domain.job import (
 from datacanal.domain.step import ACTIVE_STEPS, Step, StepState
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.site import StepRef
+from datacanal.state.models import AttemptRow, EffectRow, EventRow, JobRow, StepRow
 
 LEASE_S = 10.0
 HEARTBEAT_S = 3.0

@@ -15,12 +15,12 @@ from datacanal.control.desk import Desk
 from datacanal.control.planner import Compiled, Planner, Question
 from datacanal.control.queueing import next_queued
 from datacanal.control.signals import CATALOGUE, QUEUE
-from datacanal.control.store.models import JobRow
 from datacanal.domain.errors import DatacanalError, Kind
 from datacanal.domain.fairness import Limits
 from datacanal.domain.job import GaveUp, JobState, PlanningStarted
 from datacanal.protocol.public import PythonRequest
 from datacanal.serving.handlers import failure_fields
+from datacanal.state.models import JobRow
 
 _REMEMBERED_PLANS = 1000
 _REMEMBERED_CODE = 64 * 2**20

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from datacanal.control.store.models import JobRow
 from datacanal.domain.access import Principal
 from datacanal.homes import write_secret
 from datacanal.protocol.authority import Authority, authority_body
 from datacanal.protocol.plan import Plan
+from datacanal.state.models import JobRow
 
 _SEED_BYTES = 32
 _COMMAND_S = 600

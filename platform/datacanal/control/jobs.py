@@ -20,7 +20,6 @@ from datacanal.control.planner import Compiled, Planner, Question
 from datacanal.control.presence import Presence
 from datacanal.control.queueing import count_queued, queued_because
 from datacanal.control.signals import QUEUE
-from datacanal.control.store.models import AttemptRow, EventRow, JobRow, StepRow
 from datacanal.control.views import egress, event_view, job_view, logs, summary
 from datacanal.domain.access import Principal, reads_logs, sees_job
 from datacanal.domain.errors import (
@@ -40,6 +39,7 @@ from datacanal.domain.job import ENDED_JOBS, CancelAsked, JobState
 from datacanal.protocol.authority import Authority
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.public import Event, JobEgress, JobList, JobLogs, JobRequest, JobView, Timeouts
+from datacanal.state.models import AttemptRow, EventRow, JobRow, StepRow
 
 _EVENTS_AT_ONCE = 500
 

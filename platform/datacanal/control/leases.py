@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session, joinedload
 from datacanal.control.changes import LEASE_S, Change
 from datacanal.control.identity import Issuer, job_authority
 from datacanal.control.signals import site_signal
-from datacanal.control.store.models import AttemptRow, EffectRow, SessionRow, StepRow
 from datacanal.domain import step as steps
 from datacanal.domain.errors import NotFound, SessionLost, StaleFence
 from datacanal.domain.job import StepMoved
@@ -33,6 +32,7 @@ from datacanal.protocol.site import (
     Progress,
     StepRef,
 )
+from datacanal.state.models import AttemptRow, EffectRow, SessionRow, StepRow
 
 _LOOK_AT = 100
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from datacanal.control.store.models import JobRow
 from datacanal.domain.fairness import Limits, Queued, choose_next, why_queued
 from datacanal.domain.job import JobState
+from datacanal.state.models import JobRow
 
 _RUNS = (JobState.PLANNING, JobState.RUNNING)
 

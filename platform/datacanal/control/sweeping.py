@@ -9,10 +9,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from datacanal.control.changes import Change
 from datacanal.control.leases import lose_expired, release_retries
-from datacanal.control.store.models import JobRow
 from datacanal.domain.errors import DatacanalError, SiteUnreachable, TimeoutExceeded
 from datacanal.domain.job import LIVE_JOBS, GaveUp, GraceOver, JobState
 from datacanal.domain.step import StepState
+from datacanal.state.models import JobRow
 
 Absence = Callable[[str, str], str | None]
 """Tenant and site to words about its absence; None while it is connected."""

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 from datacanal.control.changes import Change
 from datacanal.control.clock import Clock
 from datacanal.control.desk import Desk
-from datacanal.control.store.models import TokenRow
 from datacanal.domain.access import Principal, check_may_grant
 from datacanal.domain.errors import BadField, NotFound, Unauthenticated
 from datacanal.protocol.public import NewToken, TokenList, TokenRequest, TokenView
+from datacanal.state.models import TokenRow
 
 TENANT = "default"
 _SECRET_BYTES = 32

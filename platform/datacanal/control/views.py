@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from datacanal.control.store.jobs import problem_from
-from datacanal.control.store.models import AttemptRow, EventRow, JobRow, StepRow
 from datacanal.domain.job import ENDED_JOBS, JobState
 from datacanal.domain.step import ACTIVE_STEPS, StepState
 from datacanal.protocol.plan import Plan
@@ -28,6 +27,7 @@ from datacanal.protocol.public import (
     TransferStats,
 )
 from datacanal.protocol.site import Done, EgressNote, Received
+from datacanal.state.models import AttemptRow, EventRow, JobRow, StepRow
 
 _SUMMARY_CHARACTERS = 200
 

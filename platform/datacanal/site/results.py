@@ -14,6 +14,8 @@ import duckdb
 import structlog
 
 from datacanal.domain.errors import AuthorityRefused, BadField, DatacanalError, OutputLost, ResultExpired
+from datacanal.formats.sqltext import parsed_type
+from datacanal.formats.types import changes
 from datacanal.protocol.plan import PlanColumn
 from datacanal.protocol.problem import error_of, problem_of
 from datacanal.protocol.public import RESULT_FORMATS, ResultFormat
@@ -21,8 +23,6 @@ from datacanal.protocol.site import UploadCommand
 from datacanal.site.authorities import Authorities
 from datacanal.site.control_link import ControlLink
 from datacanal.site.engine.specification import TaskDone
-from datacanal.site.engine.sqltext import parsed_type
-from datacanal.site.engine.types import changes
 from datacanal.site.fleet.port import Pool
 from datacanal.site.places import Places
 from datacanal.site.record.entry import Entry

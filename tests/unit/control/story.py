@@ -23,7 +23,6 @@ from datacanal.control.leases import (
     take_drops,
     take_leases,
 )
-from datacanal.control.store.models import AttemptRow, EventRow, JobRow
 from datacanal.control.store.opening import open_store
 from datacanal.control.sweeping import sweep
 from datacanal.domain.errors import (
@@ -44,6 +43,7 @@ from datacanal.protocol.site import (
     Progress,
     Received,
 )
+from datacanal.state.models import AttemptRow, EventRow, JobRow
 from datacanal.testing.clock_fake import FakeClock
 from datacanal.testing.compiler_fake import COLUMN
 

@@ -14,7 +14,6 @@ from datacanal.control.leases import (
     free_old_boot,
     start,
 )
-from datacanal.control.store.models import EffectRow, JobRow
 from datacanal.domain.errors import (
     ConversionFailed,
     NotFound,
@@ -26,6 +25,7 @@ from datacanal.domain.job import CancelAsked
 from datacanal.protocol.site import (
     DropCommand,
 )
+from datacanal.state.models import EffectRow, JobRow
 from datacanal.testing.compiler_fake import plan_across, plan_at
 
 

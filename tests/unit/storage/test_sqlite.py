@@ -12,10 +12,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, MetaData, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from datacanal.control.store.models import Base as ControlBase
-from datacanal.control.store.opening import MIGRATIONS as OF_CONTROL
 from datacanal.site.store.database import MIGRATIONS as OF_SITE
 from datacanal.site.store.models import Base as SiteBase
+from datacanal.state import MIGRATIONS as OF_CONTROL
+from datacanal.state.models import Base as ControlBase
 from datacanal.storage.sqlite import open_database
 
 STORES = pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What the control plane remembers: models, their migrations, and the way to them."""
+"""Between the rows of the state store and the values of the domain, and how the store is opened."""

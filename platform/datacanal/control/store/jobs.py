@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from datacanal.control.store.models import JobRow, StepRow
 from datacanal.domain.errors import DatacanalError
 from datacanal.domain.job import Job, JobState
 from datacanal.domain.step import Step, StepState
 from datacanal.protocol.plan import Plan, TransferInput
 from datacanal.protocol.problem import Problem, error_of, problem_of
+from datacanal.state.models import JobRow, StepRow
 
 
 def job_of(row: JobRow) -> Job:

@@ -9,18 +9,18 @@ from sqlalchemy.orm import Session
 
 from datacanal.control.changes import LEASE_S
 from datacanal.control.clock import Clock
-from datacanal.control.store.models import BootRow, JobRow, StepRow
 from datacanal.domain.job import LIVE_JOBS
 from datacanal.domain.step import ACTIVE_STEPS
+from datacanal.state import DATABASE, MIGRATIONS
+from datacanal.state.models import BootRow, JobRow, StepRow
 from datacanal.storage.sqlite import open_database
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _SYSTEM = {"tenant": "system", "principal": "system"}
 
 
 def open_store(home: Path, clock: Clock) -> Engine:
     """The engine on the home's migrated database. The caller holds the home's lock."""
-    engine = open_database(home / "control.sqlite", MIGRATIONS, begin="BEGIN")
+    engine = open_database(home / DATABASE, MIGRATIONS, begin="BEGIN")
     with Session(engine) as session, session.begin():
         _rebase(session, clock)
         _renew_leases(session, clock)

@@ -16,12 +16,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from datacanal.formats.shapes import shaped
+from datacanal.formats.sqltext import parsed_type
 from datacanal.planning.quoting import identifier
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.engine.arrow_source import casts, check_width, open_stream
 from datacanal.site.engine.job_duckdb import own_connection
-from datacanal.site.engine.shapes import shaped
-from datacanal.site.engine.sqltext import parsed_type
 
 PIECE_BYTES = 64 * 2**20
 _NULLABLE = {

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from datacanal.domain.errors import EngineFailed
+from datacanal.formats.sqltext import type_text
 from datacanal.planning.quoting import identifier
 from datacanal.protocol.plan import PlanColumn
-from datacanal.site.engine.sqltext import type_text
 
 
 @contextlib.contextmanager

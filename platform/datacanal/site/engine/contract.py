@@ -14,15 +14,15 @@ import duckdb
 import pyarrow as pa
 
 from datacanal.domain.errors import OutOfDisk, OutOfMemory
+from datacanal.formats.shapes import shaped
+from datacanal.formats.sqltext import parsed_type, type_text
+from datacanal.formats.types import changes
 from datacanal.planning.quoting import literal
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.engine.arrow_pieces import without_dictionaries
 from datacanal.site.engine.failures import failure_of
 from datacanal.site.engine.giving_up import GivesUp
 from datacanal.site.engine.job_duckdb import arrow_types, own_connection
-from datacanal.site.engine.shapes import shaped
-from datacanal.site.engine.sqltext import parsed_type, type_text
-from datacanal.site.engine.types import changes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -8,11 +8,11 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from datacanal.domain.errors import DatasetUnreadable, FormatCannotHold
+from datacanal.formats.sqltext import parsed_type
+from datacanal.formats.types import NESTED, members, name_of
 from datacanal.planning.quoting import glob_escaped, literals
 from datacanal.site.engine.snapshots import HeldFile
 from datacanal.site.engine.specification import Task
-from datacanal.site.engine.sqltext import parsed_type
-from datacanal.site.engine.types import NESTED, members, name_of
 
 _NARROWED = ("HUGEINT", "UHUGEINT")
 

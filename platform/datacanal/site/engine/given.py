@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from datacanal.formats.sqltext import parsed_type
+from datacanal.formats.types import changes
 from datacanal.planning.binding import NamedType
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.engine.arrow_pieces import (
@@ -30,8 +32,6 @@ from datacanal.site.engine.job_duckdb import arrow_types
 from datacanal.site.engine.parquet_source import relation_of
 from datacanal.site.engine.python_task import GivenTable
 from datacanal.site.engine.specification import ParquetFile, ParquetSource
-from datacanal.site.engine.sqltext import parsed_type
-from datacanal.site.engine.types import changes
 from datacanal.site.engine.writers import told_apart
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from datacanal.domain.errors import EngineFailed
+from datacanal.formats.sqltext import type_text
 from datacanal.planning.binding import NamedType
 from datacanal.planning.quoting import identifier
 from datacanal.site.engine.arrow_source import casts, check_width, open_stream
@@ -14,7 +15,6 @@ from datacanal.site.engine.parquet_source import relation_of
 from datacanal.site.engine.returned_source import open_returned
 from datacanal.site.engine.snapshots import HeldFile, held_open
 from datacanal.site.engine.specification import ArrowSource, CountSource, ParquetSource, ReturnedSource, Task, TaskInput
-from datacanal.site.engine.sqltext import type_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

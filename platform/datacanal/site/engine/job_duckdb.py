@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from datacanal.formats.shapes import shaped
+from datacanal.formats.sqltext import parsed_type, type_text
+from datacanal.formats.types import ColumnarFormat
 from datacanal.planning.quoting import literal
 from datacanal.site.engine.job_cluster import JobSettings
-from datacanal.site.engine.shapes import shaped
-from datacanal.site.engine.sqltext import parsed_type, type_text
-from datacanal.site.engine.types import ColumnarFormat
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -9,8 +9,8 @@ import hashlib
 import re
 from decimal import Decimal
 
+from datacanal.formats.sqltext import type_text
 from datacanal.planning.quoting import literal
-from datacanal.site.engine.sqltext import type_text
 
 _WORDS = re.compile(r"year|hash|prefix\((?P<n>\d{1,4})\)|bucket\((?P<width>\d{1,18}(\.\d{1,18})?)\)")
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s?(\d+)\)")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from datacanal.formats.sqltext import type_text
 from datacanal.planning.binding import NamedType
 from datacanal.planning.quoting import glob_escaped, identifier, literal, literals
 from datacanal.site.engine.specification import ParquetSource
-from datacanal.site.engine.sqltext import type_text
 
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _FILE = "datacanal_file"

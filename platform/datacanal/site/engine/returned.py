@@ -11,10 +11,10 @@ import pyarrow as pa
 from distributed import Client
 from duckdb import DuckDBPyRelation
 
+from datacanal.formats.shapes import shaped
+from datacanal.formats.types import changes
 from datacanal.planning.quoting import identifier
 from datacanal.site.engine.giving_up import GivesUp
-from datacanal.site.engine.shapes import shaped
-from datacanal.site.engine.types import changes
 from datacanal.site.engine.writers import BATCH_ROWS
 
 _KINDS = "a pyarrow Table, RecordBatch or RecordBatchReader, a pandas or Dask DataFrame, or a DuckDB relation"

@@ -10,15 +10,15 @@ from duckdb.sqltypes import DuckDBPyType
 from pydantic import JsonValue
 
 from datacanal.domain.errors import EngineFailed
+from datacanal.formats.shapes import shaped
+from datacanal.formats.sqltext import parsed_type
+from datacanal.formats.texts import csv_text, json_name, json_text
+from datacanal.formats.types import ColumnarFormat, changes
 from datacanal.planning.gate import check_tree
 from datacanal.planning.names import check_inputs
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.engine.output import OutputFile
-from datacanal.site.engine.shapes import shaped
 from datacanal.site.engine.specification import Task
-from datacanal.site.engine.sqltext import parsed_type
-from datacanal.site.engine.texts import csv_text, json_name, json_text
-from datacanal.site.engine.types import ColumnarFormat, changes
 from datacanal.site.engine.writers import (
     BATCH_ROWS,
     told_apart,

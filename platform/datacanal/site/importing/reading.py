@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import duckdb
 
 from datacanal.domain.errors import ImportRefused
+from datacanal.formats.sqltext import type_text
 from datacanal.planning.quoting import glob_escaped, identifier, literal, literals
-from datacanal.site.engine.sqltext import type_text
 from datacanal.site.importing.options import FileFormat, ImportOptions
 from datacanal.site.importing.source import Source
 

@@ -14,8 +14,8 @@ import duckdb
 import pytest
 from tests.unit.site.engine.conftest import Bench, export_of, open_bench, read_stream
 
+from datacanal.formats.types import NESTED, RULES, name_of
 from datacanal.protocol.plan import PlanColumn
-from datacanal.site.engine.types import NESTED, RULES, name_of
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "types.md"
 

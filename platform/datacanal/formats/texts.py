@@ -6,9 +6,9 @@ import json
 
 from duckdb.sqltypes import DuckDBPyType
 
+from datacanal.formats.shapes import member
+from datacanal.formats.types import NESTED, RULES, members, name_of
 from datacanal.planning.quoting import literal
-from datacanal.site.engine.shapes import member
-from datacanal.site.engine.types import NESTED, RULES, members, name_of
 
 _EXACT = 2**53
 _NEVER_QUOTED = {name for name, rule in RULES.items() if rule.text != "string"} | {

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from duckdb.sqltypes import DuckDBPyType
 
+from datacanal.formats.types import NESTED, RULES, ColumnarFormat, changes, members, name_of
 from datacanal.planning.quoting import identifier, literal
-from datacanal.site.engine.types import NESTED, RULES, ColumnarFormat, changes, members, name_of
 
 _TAG = "tag"
 
