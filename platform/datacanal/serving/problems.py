@@ -7,6 +7,7 @@ import sys
 from starlette.responses import Response
 
 from datacanal.domain import errors
+from datacanal.domain import product_errors as products
 from datacanal.domain.errors import DatacanalError, Kind, error_classes
 from datacanal.protocol.problem import Problem, problem_of
 
@@ -41,6 +42,17 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     errors.KernelMismatch: 409,
     errors.ContainerDiffers: 409,
     errors.BootSuperseded: 409,
+    products.InvalidParameters: 400,
+    products.BadCursor: 400,
+    products.NoSubscription: 403,
+    products.NamespaceTaken: 403,
+    products.NoVersion: 404,
+    products.VersionNotFound: 404,
+    products.ProductExists: 409,
+    products.ScheduleExists: 409,
+    products.ContractHeld: 409,
+    products.SnapshotGone: 410,
+    products.ProductRetired: 410,
 }
 
 
