@@ -111,6 +111,7 @@ class Client:
         inputs: Mapping[str, str] | None = None,
         workers: int = 1,
         memory: str = "1GiB",
+        image: str | None = None,
         timeouts: Timeouts | Mapping[str, float] | None = None,
         purpose: str | None = None,
     ) -> Callable[[Callable[..., Any]], PythonJob]: ...
@@ -125,6 +126,7 @@ class Client:
         inputs: Mapping[str, str] | None = None,
         workers: int = 1,
         memory: str = "1GiB",
+        image: str | None = None,
         timeouts: Timeouts | Mapping[str, float] | None = None,
         purpose: str | None = None,
     ) -> Job | Callable[[Callable[..., Any]], PythonJob]:
@@ -133,14 +135,14 @@ class Client:
         The function is `def f(ctx, …)`; its further parameters are typed by annotations. `columns` are names and
         DuckDB types of the table that it returns, `datasets` (`lake.dataset`) those of the site that it reads, `inputs`
         SQL over any sites by the name that the function knows its result by. `workers` of its own Dask cluster have
-        `memory` each.
+        `memory` each. `image` is the id (`sha256:…`) of one that the site's launcher allows; None: the site's own.
         """
         if job_id is not None:
             return Job(self._connection, self._connection.get(JobView, f"/v1/jobs/{quote(job_id, safe='')}"))
         if not isinstance(site, str) or columns is None:
             raise BadField(field="job", reason="the id of a job is needed, or site= and columns= of a function")
         listed = (datasets,) if isinstance(datasets, str) else tuple(datasets)
-        return declared(PythonTerms(site, columns, listed, inputs or {}, workers, memory, timeouts, purpose))
+        return declared(PythonTerms(site, columns, listed, inputs or {}, workers, memory, image, timeouts, purpose))
 
     def submit(self, function: PythonJob, /, **params: Any) -> Job:
         """Send a declared function to its site; comes back at once. Parameters are checked before anything is sent."""
