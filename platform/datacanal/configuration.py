@@ -245,6 +245,12 @@ class Configuration(Section):
         return self.home / "sites" / name
 
     @property
+    def products_store(self) -> Path:
+        """Where the snapshots of products lie, for the control plane and every gateway."""
+        section = GatewaySection() if self.gateway is None else self.gateway
+        return (self.file.parent / section.store).resolve()
+
+    @property
     def control_url(self) -> str:
         """Where the control plane of this file answers."""
         host, _, port = self.control.listen.rpartition(":")

@@ -13,6 +13,7 @@ from datacanal.control.clock import Clock, SystemClock
 from datacanal.control.doors import bind_site_door, public_tls
 from datacanal.control.plane import Plane
 from datacanal.control.planner import Compiler
+from datacanal.control.products.ports import Workshop
 from datacanal.control.service import answering, running_plane
 from datacanal.control.store.opening import open_store
 from datacanal.serving.runner import address_of, bind
@@ -21,6 +22,7 @@ from datacanal.site.identity import SiteIdentity, load_identity, load_membership
 from datacanal.site.joining import PublicDoor, Tokens, ensure_joined
 from datacanal.testing.agent_fake import ScriptedAgent
 from datacanal.testing.compiler_fake import ScriptedCompiler
+from datacanal.testing.product_fakes import FakeWorkshop
 
 SITES = ("core", "users")
 
@@ -85,6 +87,7 @@ async def control_house(
     clock: Callable[[], Clock] = SystemClock,
     limits: LimitsSection | None = None,
     public: ControlSection | None = None,
+    workshop: Workshop | None = None,
 ) -> AsyncIterator[ControlHouse]:
     """A control plane over the home, as it is after a start. Entering again with the same home is a restart.
 
@@ -98,7 +101,8 @@ async def control_house(
     )
     running_clock = clock()
     engine = open_store(home, running_clock)
-    async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler()) as plane:
+    builder = workshop or FakeWorkshop()
+    async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler(), builder) as plane:
         listening = bind("127.0.0.1:0", key="control.listen")
         for_sites = bind_site_door(configuration.control, home)
         tls = public_tls(public or configuration.control, home)
