@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datacanal.domain.product_errors import BadCursor
-from datacanal.products.query import Query
+from datacanal.products.query_form import Query
 
 Key = tuple[str | None, ...]
 """The values of the query's `order` in one row, as the texts that DuckDB prints and casts back."""

@@ -15,7 +15,7 @@ from decimal import Decimal
 from duckdb.sqltypes import DuckDBPyType
 
 from datacanal.formats.types import NESTED, name_of
-from datacanal.products.query import Operator
+from datacanal.products.query_form import Operator
 
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
