@@ -19,7 +19,17 @@ from datacanal.protocol.products import (
     RollbackRequest,
 )
 from datacanal.protocol.public import JobRequest, TokenRequest
-from datacanal.protocol.site import CatalogueReport, ConsentAnswer, Finish, Heartbeat, Hello, Join, Poll, RelayAsk, Start
+from datacanal.protocol.site import (
+    CatalogueReport,
+    ConsentAnswer,
+    Finish,
+    Heartbeat,
+    Hello,
+    Join,
+    Poll,
+    RelayAsk,
+    Start,
+)
 from datacanal.serving.problems import PROBLEM_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"

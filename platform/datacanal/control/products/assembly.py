@@ -44,6 +44,4 @@ def build_products(desk: Desk, places: ProductPlaces, owners: OwnersAtSites, res
     versions = VersionBook(desk, places.store, places.workshop, progress.of)
     train = ReleaseTrain(desk, versions, places.workshop, places.recent)
     publisher = Publisher(desk, places.store, places.staging, owners, results, places.workshop, train, progress)
-    return Products(
-        ProductCatalogue(desk), versions, train, owners, publisher, Shelves(desk, places.store)
-    )
+    return Products(ProductCatalogue(desk), versions, train, owners, publisher, Shelves(desk, places.store))

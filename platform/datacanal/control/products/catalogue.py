@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from datacanal.domain.access import Principal
 from datacanal.domain.errors import BadField
 from datacanal.domain.product import publisher_of
 from datacanal.domain.product_errors import NamespaceTaken, ProductExists
+from datacanal.products.contracts import check_contract
 from datacanal.protocol.products import (
     Contract,
     ProductList,
@@ -41,12 +43,12 @@ class ProductCatalogue:
 
         Raises `ProductExists`, `NamespaceTaken`, `BadField`.
         """
-        _check_contract(request.contract)
+        contract = await asyncio.to_thread(check_contract, request.contract)
         _check_readers(request.readers)
 
         def make(change: Change) -> ProductView:
             _check_free(change.session, publisher, request.name)
-            row = _row(change, publisher, request)
+            row = _row(change, publisher, request, contract)
             change.session.add(row)
             change.session.flush()
             grow(change.session)
@@ -56,13 +58,12 @@ class ProductCatalogue:
 
     async def update(self, publisher: Principal, name: str, update: ProductUpdate) -> ProductView:
         """Change what is given. Raises `NotFound`, `ProductRetired`, `BadField`."""
-        if update.contract is not None:
-            _check_contract(update.contract)
         _check_readers(update.readers or [])
+        contract = update.contract and await asyncio.to_thread(check_contract, update.contract)
 
         def change_it(change: Change) -> ProductView:
             row = living(change.session, publisher, name)
-            _apply(row, update)
+            _apply(row, update, contract)
             grow(change.session)
             return product_view(change.session, row)
 
@@ -92,14 +93,14 @@ def _check_free(session: Session, publisher: Principal, name: str) -> None:
         raise ProductExists(name=name)
 
 
-def _row(change: Change, publisher: Principal, request: ProductRequest) -> ProductRow:
+def _row(change: Change, publisher: Principal, request: ProductRequest, contract: Contract) -> ProductRow:
     return ProductRow(
         tenant=publisher.tenant,
         principal=publisher.name,
         name=request.name,
         title=request.title,
         description=request.description,
-        contract=request.contract.model_dump_json(),
+        contract=contract.model_dump_json(),
         visibility=request.visibility,
         readers=json.dumps(request.readers, ensure_ascii=False),
         sample=request.sample.model_dump_json(),
@@ -109,34 +110,17 @@ def _row(change: Change, publisher: Principal, request: ProductRequest) -> Produ
     )
 
 
-def _apply(row: ProductRow, update: ProductUpdate) -> None:
+def _apply(row: ProductRow, update: ProductUpdate, contract: Contract | None) -> None:
     row.title = row.title if update.title is None else update.title
     row.description = row.description if update.description is None else update.description
-    row.contract = row.contract if update.contract is None else update.contract.model_dump_json()
+    row.contract = row.contract if contract is None else contract.model_dump_json()
     row.visibility = row.visibility if update.visibility is None else update.visibility
     row.readers = row.readers if update.readers is None else json.dumps(update.readers, ensure_ascii=False)
     row.sample = row.sample if update.sample is None else update.sample.model_dump_json()
     row.keep = row.keep if update.keep is None else update.keep
 
 
-def _check_contract(contract: Contract) -> None:
-    _check_once("contract.key", contract.key)
-    _check_once("contract.not_null", contract.not_null)
-    if contract.freshness is not None and contract.session is None:
-        raise BadField(field="contract.freshness", reason="freshness is that of sessions: name the session column too")
-    if contract.calendar is not None and contract.session is None:
-        raise BadField(field="contract.calendar", reason="a calendar says which sessions come: name their column too")
-    if contract.columns is not None:
-        check_columns(contract, contract.columns, "contract")
-
-
-def _check_once(field: str, names: Sequence[str]) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadField(field=field, reason=f"the column {twice!r} is named twice")
-
-
-def check_columns(contract: Contract, columns: Sequence[str] | dict[str, str], field: str) -> None:
+def check_columns(contract: Contract, columns: Sequence[str], field: str) -> None:
     """Raise `BadField` unless every column that the contract speaks of is among them."""
     spoken = [*contract.key, *contract.not_null, *([contract.session] if contract.session else [])]
     missing = [name for name in dict.fromkeys(spoken) if name not in columns]

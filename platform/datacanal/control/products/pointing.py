@@ -85,8 +85,9 @@ def version_before(change: Change, product: ProductRow) -> VersionRow:
 
 
 def check_was_stable(change: Change, product: ProductRow, row: VersionRow) -> None:
-    """Raise `WrongState` unless readers had the version before."""
-    if row.snapshot not in {each.snapshot for each in pointers(change.session, product, "stable")}:
+    """Raise `WrongState` unless readers had the version before, and have another one now."""
+    was = row.snapshot in {each.snapshot for each in pointers(change.session, product, "stable")}
+    if not was or row.state == VersionState.STABLE:
         hint = "Choose one that was stable before, or promote this one."
         raise WrongState(what=f"version {row.version}", state=row.state, action="be rolled back to", hint=hint)
 

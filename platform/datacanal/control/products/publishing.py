@@ -113,24 +113,31 @@ class Publisher:
         if absences and self._patient(snapshot, AWAY_WITHIN_S):
             self.progress.say(snapshot, "; ".join(f"waiting for site {error.data['site']}" for error in absences))
             return True
+        if not (absences or await self._carried(draft)):
+            return True
+        if absences:
+            await self._fail(draft, absences[0])
+        self.first_seen.pop(snapshot, None)
+        self.progress.words.pop(snapshot, None)
+        return False
+
+    async def _carried(self, draft: Draft) -> bool:
+        """Bring the draft to its end; False where it is to be looked at again."""
+        snapshot = draft.row.snapshot
         try:
-            if absences:
-                raise absences[0]
             await self._carry(draft)
         except Overtaken:
-            return True
+            return False
         except DatacanalError as error:
             if error.kind is Kind.EXTERNAL and error.retriable and self._patient(snapshot, BUSY_WITHIN_S):
-                return True
+                return False
             await self._fail(draft, error)
         except Exception as error:  # what nobody foresaw in one draft must not stop the others
             _log.error("draft_broke", snapshot=snapshot, **failure_fields(error))
             await self._fail(draft, BuildFailed(reason="a failure that nobody foresaw; the service's log has it"))
         finally:
             (self.staging / f"{snapshot}.parquet").unlink(missing_ok=True)
-        self.first_seen.pop(snapshot, None)
-        self.progress.words.pop(snapshot, None)
-        return False
+        return True
 
     async def _fail(self, draft: Draft, error: DatacanalError) -> None:
         row = draft.row
