@@ -35,6 +35,11 @@ def choose(product: Product, given: Mapping[str, str], caller: Principal, now: d
     return _pointed(product, move, "stable", "")
 
 
+def stable(product: Product) -> Release:
+    """The stable version. Raises `NoVersion`."""
+    return _pointed(product, _newest(product.stable), "stable", "")
+
+
 def by_snapshot(product: Product, snapshot: str) -> Release:
     """The version of that snapshot, if a channel ever pointed at it."""
     release = product.releases.get(snapshot)

@@ -1,4 +1,4 @@
-"""What the gateway says about products, as JSON values: catalogue, schema, versions. No clock: equal views, equal bytes."""
+"""What the gateway says about products, as JSON values: catalogue, schema, versions. Equal views give equal bytes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from datacanal.domain.access import Principal
 from datacanal.gateway.callers import may_know, may_read
 from datacanal.gateway.typing_rules import json_encoding, operators_of
 from datacanal.gateway.view import Move, Product, Release, Restated, View
-from datacanal.domain.access import Principal
 from datacanal.products.manifest import Manifest
 
 

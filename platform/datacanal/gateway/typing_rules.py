@@ -8,7 +8,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from datacanal.formats.sqltext import parsed_type
 from datacanal.formats.types import NESTED, RULES, members, name_of
-from datacanal.products.query import OPERATORS
+from datacanal.products.query_form import OPERATORS
 from datacanal.products.query_values import refuses_filters
 
 _FORMATS = {"DATE": "date", "UUID": "uuid"}

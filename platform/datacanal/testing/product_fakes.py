@@ -34,7 +34,7 @@ class FakeOwners:
                 site=site,
                 lake=given.lake,
                 dataset=given.dataset,
-                decision=self.said.get(f"{given.lake}.{given.dataset}", "granted"),  # type: ignore[arg-type]  # a test's
+                decision=self.said.get(f"{given.lake}.{given.dataset}", "granted"),
                 reason="scripted",
             )
             for given in inputs_of(publication.plan)
