@@ -16,6 +16,7 @@ from datacanal.client.address import no_token, resolve_ca, resolve_token, resolv
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.parameters import json_params
+from datacanal.client.products import ManagedProducts
 from datacanal.client.python_job import PythonJob, PythonTerms, as_declared, declared
 from datacanal.domain.errors import BadField, SqlBadText
 from datacanal.protocol.base import Document
@@ -159,6 +160,11 @@ class Client:
             if after is None:
                 break
         return found[:limit]
+
+    @property
+    def products(self) -> ManagedProducts:
+        """Products that the caller publishes."""
+        return ManagedProducts(self._connection)
 
     def health(self) -> Health:
         """Whether the service is ready, and which sites are connected."""
