@@ -17,6 +17,7 @@ from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.parameters import json_params
 from datacanal.client.product import PageMemory, Product, version_parameters
+from datacanal.client.products import ManagedProducts
 from datacanal.client.python_job import PythonJob, PythonTerms, as_declared, declared
 from datacanal.domain.errors import BadField, SqlBadText
 from datacanal.domain.product import check_product_name
@@ -184,6 +185,11 @@ class Client:
             if after is None:
                 break
         return found[:limit]
+
+    @property
+    def products(self) -> ManagedProducts:
+        """Products that the caller publishes."""
+        return ManagedProducts(self._connection)
 
     def health(self) -> Health:
         """Whether the service is ready, and which sites are connected."""

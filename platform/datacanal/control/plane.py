@@ -20,6 +20,9 @@ from datacanal.control.joining import SiteBook
 from datacanal.control.leases import Terms
 from datacanal.control.planner import Compiler, Planner
 from datacanal.control.presence import Presence
+from datacanal.control.products.assembly import ProductPlaces, Products, build_products
+from datacanal.control.products.consents import OwnersAtSites
+from datacanal.control.products.fetching import RelayedResults
 from datacanal.control.relays import RelayDesk
 from datacanal.control.tokens import TENANT, TokenBook
 from datacanal.control.uploads import UploadRelay
@@ -48,6 +51,7 @@ class Plane:
     relays: RelayDesk
     issuer: Issuer
     words: WordsReader
+    products: Products
 
     def load(self) -> None:
         """Read what the store remembers."""
@@ -63,7 +67,7 @@ class Plane:
     def begin_closing(self) -> None:
         """Answer everybody who waits for something that will not come any more."""
         self.coordinator.close()
-        for waiting in (self.relay, self.relays):
+        for waiting in (self.relay, self.relays, self.products.owners):
             waiting.refuse_all(ServiceBusy(reason="it is being stopped"))
 
     async def close(self) -> None:
@@ -81,6 +85,7 @@ def build_plane(
     compiler: Compiler,
     issuer: Issuer,
     door: SiteDoor,
+    places: ProductPlaces,
 ) -> Plane:
     """Put the parts together over an opened store."""
     desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
@@ -94,6 +99,7 @@ def build_plane(
     jobs = JobService(desk, planner, memory, catalogue, presence, limits)
     coordinator = Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s))
     relay = UploadRelay(desk, commands)
+    owners = OwnersAtSites(desk, commands, issuer, coordinator.absence)
     return Plane(
         sites=sites,
         desk=desk,
@@ -111,4 +117,5 @@ def build_plane(
         relays=RelayDesk(desk, commands),
         issuer=issuer,
         words=WordsReader(jobs, relay, issuer, coordinator.absence),
+        products=build_products(desk, places, owners, RelayedResults(relay, issuer, clock)),
     )
