@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import ValidationError
 
-from datacanal.cli import releases
+from datacanal.cli import product_data, releases
 from datacanal.cli.product_text import print_product, print_products, print_version, print_versions
 from datacanal.cli.session import AsJson, connect, print_json
 from datacanal.domain.errors import BadField
@@ -28,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("versions")(list_versions)
     releases.add_to(group)
+    product_data.add_to(group)
     app.add_typer(group, name="product")
 
 

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+Pairs = list[tuple[str, str]]
+"""Parameters as an address has them."""
 ARROW = "application/vnd.apache.arrow.stream"
 MOST_PAGE_ROWS = 1_000_000
 _PAGE_ROWS = 100_000
 _KEPT_BYTES = 64 * 2**20
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
+_ROWS = re.compile(r"\brows=(\d+)")
+_TEXT_ROWS = 10_000
 _END = b"datacanal.end"
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -98,7 +102,7 @@ class Product:
         `column=value`, `column=[one, other]`, `column__gte=value` filter; `order` names columns of the key, `-column`
         descends. `limit` is of rows in all, `page_rows` of those in memory at once.
         """
-        for page in self._walk(parameters(filters, where, select, order), limit, page_rows):
+        for page in self.walk(parameters(filters, where, select, order), limit=limit, page_rows=page_rows):
             yield page.rows
 
     def to_arrow(self, **query: Any) -> pa.Table:
@@ -119,19 +123,31 @@ class Product:
         assert isinstance(frame, pl.DataFrame)  # noqa: S101  # a table never becomes a Series
         return frame
 
-    def _walk(self, asked: list[tuple[str, str]], limit: int | None, page_rows: int) -> Iterator[Page]:
-        left = _checked("limit", limit, None)
+    def walk(self, query: Pairs, *, limit: int | None = None, page_rows: int = _PAGE_ROWS) -> Iterator[Page]:
+        """The same for parameters as an address has them; each page with the address of the next one."""
         most = _checked("page_rows", page_rows, MOST_PAGE_ROWS)
-        rows = most if left is None else min(left, most)
-        query = httpx.QueryParams([*asked, *self._version.items(), ("limit", str(rows))])
-        address: str | None = f"{self._path}/data?{query}"
+        left = _checked("limit", limit, None)
+        address: str | None = self._first(query)
         while address is not None:
-            page = self._page(address)
-            if left is not None:
-                page = Page(page.rows.slice(0, left), page.next, page.snapshot, page.etag)
-                left -= page.rows.num_rows
+            page = self._page(_with_limit(address, most, left))
             yield page
+            left = None if left is None else left - page.rows.num_rows
             address = page.next if left is None or left > 0 else None
+
+    def bodies(self, media_type: str, query: Pairs, *, limit: int | None = None) -> Iterator[bytes]:
+        """The pages as the gateway writes them in another format, JSON or CSV."""
+        left = _checked("limit", limit, None)
+        address: str | None = self._first(query)
+        while address is not None:
+            address = _with_limit(address, _TEXT_ROWS, left)
+            answer = self._connection.call("GET", address, headers={"Accept": media_type})
+            yield answer.content
+            rows, following = _told_in(answer)
+            left = None if left is None else left - rows
+            address = following if left is None or left > 0 else None
+
+    def _first(self, query: Pairs) -> str:
+        return f"{self._path}/data?{httpx.QueryParams([*query, *self._version.items()])}"
 
     def _page(self, address: str) -> Page:
         known = self._memory.find(address)
@@ -167,8 +183,7 @@ def version_parameters(as_of: datetime | str | None, snapshot: str | None, chann
 
 def _read_page(product: str, answer: httpx.Response) -> Page:
     """The page in an answer that came whole. Raises `ResultDamaged`."""
-    link = _NEXT.search(answer.headers.get("Link", ""))
-    following = link[1] if link else None
+    following = _next_in(answer)
     if not answer.content.endswith(_END_OF_STREAM):  # pyarrow takes a stream without it for a whole one
         raise ResultDamaged(job=product, reason="the end of its Arrow stream is missing")
     try:
@@ -186,6 +201,25 @@ def _read_page(product: str, answer: httpx.Response) -> Page:
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise ResultDamaged(job=product, reason=f"it is no whole Arrow stream ({error})") from None
     return Page(rows, following, answer.headers.get("Datacanal-Snapshot", ""), answer.headers.get("ETag", ""))
+
+
+def _next_in(answer: httpx.Response) -> str | None:
+    link = _NEXT.search(answer.headers.get("Link", ""))
+    return link[1] if link else None
+
+
+def _told_in(answer: httpx.Response) -> tuple[int, str | None]:
+    """Rows and next page. JSON says so itself, also where it was too long for its head to know; CSV is sent whole."""
+    if answer.headers.get("Content-Type", "").startswith("application/json"):
+        document = answer.json()
+        return len(document["data"]), document["page"]["next"]
+    usage = _ROWS.search(answer.headers.get("Datacanal-Usage", ""))
+    return int(usage[1]) if usage else 0, _next_in(answer)
+
+
+def _with_limit(address: str, most: int, left: int | None) -> str:
+    """A cursor pins the query but for its limit, so that the last page need not hold more than is wanted."""
+    return str(httpx.URL(address).copy_set_param("limit", most if left is None else min(most, left)))
 
 
 def _checked(field: str, rows: int | None, most: int | None) -> Any:

@@ -86,7 +86,7 @@ def test_a_limit_is_of_rows_in_all(gateway: Gateway, client: Client) -> None:
     assert client.product("b.t").to_arrow(limit=4, page_rows=3).num_rows == 4
     assert len(gateway.asked) == 2
     assert client.product("b.t").to_arrow(limit=2).num_rows == 2
-    assert gateway.asked[-1].url.params["limit"] == "2"
+    assert [each.url.params["limit"] for each in gateway.asked] == ["3", "1", "2"]
 
 
 def test_a_page_that_did_not_change_is_not_fetched_again(gateway: Gateway, client: Client) -> None:
