@@ -11,6 +11,7 @@ from pathlib import Path
 from datacanal.domain.errors import AlreadyRunning
 
 PUBLIC_CERTIFICATE = "control.pem"
+GATEWAY_CERTIFICATE = "gateway.pem"
 """In the control plane's home: what clients trust (DATACANAL_CA) where its public door made its own certificate."""
 SITE_CERTIFICATE = "certificate.pem"
 """In a site's home: what others pin."""

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -16,6 +17,7 @@ from typing import Annotated
 import typer
 
 from datacanal.cli.demo.lakes import SampleSize, ensure_lakes
+from datacanal.cli.demo.product import show_product
 from datacanal.cli.demo.questions import MAIN, SECOND
 from datacanal.cli.demo.service import free_layout, running_service
 from datacanal.cli.init import write_configuration
@@ -23,7 +25,7 @@ from datacanal.cli.output import result_lines
 from datacanal.cli.text import bytes_text
 from datacanal.cli.up import one_instance
 from datacanal.client import Client, Job
-from datacanal.configuration import load_configuration
+from datacanal.configuration import load_configuration, url_of
 from datacanal.domain.errors import FileNotWritable
 from datacanal.protocol.public import Event
 
@@ -40,14 +42,16 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Lakes and state; kept.")] = _DEFAULT,
     scale: Annotated[float, typer.Option("--scale", min=0.001, max=100, help="1 is 2,000,000 payments.")] = 1.0,
 ) -> None:
-    """Ask one question over two sample lakes at two sites, and show what moved."""
+    """Ask one question over two sample lakes at two sites, show what moved, publish the answer and call it."""
     directory = directory.resolve()
     configuration = _prepared(directory, SampleSize(scale=scale))
     with _stoppable(), running_service(configuration) as service:
-        url = load_configuration(configuration).control_url
-        _say(f"The service runs at {url}: a control plane and the sites core and people.")
+        loaded = load_configuration(configuration)
+        url, gateway = loaded.control_url, url_of(loaded.gateway_on(None))
+        _say(f"The service runs at {url}: a control plane and the sites core and people; a gateway at {gateway}.")
         with Client(url, (directory / "state" / "admin.token").read_text(encoding="utf-8").strip()) as client:
-            _show_question(client)
+            job = _show_question(client)
+            show_product(client, job, gateway, lambda: _developer_token(client), _say)
         _print_commands(configuration, directory / "state", url, is_running=keep)
         if keep:
             _say("It keeps running; Ctrl-C stops it.")
@@ -70,7 +74,13 @@ def _prepared(directory: Path, size: SampleSize) -> Path:
         raise FileNotWritable(file=str(directory), reason=error.strerror or str(error)) from None
 
 
-def _show_question(client: Client) -> None:
+def _developer_token(client: Client) -> str:
+    """Of an outside developer, for an hour."""
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    return client.create_token("developer", "developer", expires=expires).secret
+
+
+def _show_question(client: Client) -> Job:
     _say(f"\nThe question needs both lakes:\n\n{MAIN}\n")
     _say(f"The plan, before anything runs:\n\n{client.explain(MAIN).text.rstrip()}\n")
     job = client.sql(MAIN)
@@ -83,6 +93,7 @@ def _show_question(client: Client) -> None:
     table = job.to_arrow()
     _say("\n".join(result_lines(table, table.num_rows, width)))
     _show_figures(client, job)
+    return job
 
 
 def _show_figures(client: Client, job: Job) -> None:

@@ -14,12 +14,14 @@ _LAKES = {"transactions": ("payments", "payment_id"), "users": ("customers", "cu
 
 @dataclass(frozen=True)
 class Layout:
-    """What differs between two such directories on one machine."""
+    """What differs between two such directories on one machine. `publish`: the owners agree to data products."""
 
     control_port: int = 8400
+    gateway_port: int = 8401
     core_port: int = 8410
     people_port: int = 8411
     workers: int = 2
+    publish: bool = False
 
 
 def make_directory(directory: Path, layout: Layout) -> Path:
@@ -38,6 +40,7 @@ def write_configuration(directory: Path, layout: Layout) -> Path:
     """(Re)write the configuration and the policies; gives the configuration file."""
     for lake, (dataset, key) in _LAKES.items():
         policy = _template("policy.toml").substitute(lake=lake, dataset=dataset, key=key)
+        policy += f'\n[datasets.{dataset}]\npublish = "allowed"\n' if layout.publish else ""
         (directory / f"{lake}.policy.toml").write_text(policy, encoding="utf-8")
     file = directory / "datacanal.toml"
     file.write_text(_template("datacanal.toml").substitute(vars(layout), file="datacanal.toml"), encoding="utf-8")

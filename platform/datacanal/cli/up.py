@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 
 from datacanal.cli.supervisor import Part, Supervisor
-from datacanal.configuration import Configuration
+from datacanal.configuration import Configuration, DoorSection, GatewaySection, url_of
 from datacanal.domain.errors import FileNotWritable
-from datacanal.homes import PUBLIC_CERTIFICATE, only_one
+from datacanal.homes import GATEWAY_CERTIFICATE, PUBLIC_CERTIFICATE, only_one
 from datacanal.protocol.public import SiteList
 
 _LOOK_S = 0.1
@@ -108,38 +108,46 @@ def _watch_parts(configuration: Configuration, supervisor: Supervisor) -> None:
     """Report once when everything is there; say what is missing when that takes long."""
     slow_at = time.monotonic() + _SLOW_S
     with ExitStack() as closing:
-        http: httpx.Client | None = None
-        while missing := _missing_parts(http, configuration):
+        doors = _Doors(configuration, closing)
+        while missing := _missing_parts(doors, configuration):
             if time.monotonic() > slow_at:
                 tell(f"still waiting for {', '.join(missing)} (logs: {configuration.home / 'logs'})")
                 slow_at = float("inf")
             time.sleep(_LOOK_S)
-            if http is None and (http := _own_client(configuration)) is not None:
-                closing.enter_context(http)
     supervisor.report_ready()
 
 
-def _own_client(configuration: Configuration) -> httpx.Client | None:
-    """For the control plane of this configuration, known by its certificate; None until that was made."""
-    verify: ssl.SSLContext | bool = True
-    if configuration.control.is_secured:
+class _Doors:
+    """Clients for the doors of this configuration, each known by its certificate; closed with the stack."""
+
+    def __init__(self, configuration: Configuration, closing: ExitStack) -> None:
+        self._home = configuration.home
+        self._closing = closing
+        self._open: dict[str, httpx.Client] = {}
+
+    def to(self, door: DoorSection, made: str) -> httpx.Client:
+        """Raises `OSError` or `ValueError` until its certificate was `made`."""
+        if made not in self._open:
+            client = httpx.Client(
+                base_url=url_of(door), timeout=_REPORT_S, trust_env=False, verify=self._verifying(door, made)
+            )
+            self._open[made] = self._closing.enter_context(client)
+        return self._open[made]
+
+    def _verifying(self, door: DoorSection, made: str) -> ssl.SSLContext | bool:
+        if not door.is_secured:
+            return True
         # As above.
         from datacanal.serving.tls import pinned_client
 
-        own = configuration.control.certificate or configuration.home / PUBLIC_CERTIFICATE
-        try:
-            verify = pinned_client(own.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return None
-    return httpx.Client(base_url=configuration.control_url, timeout=_REPORT_S, trust_env=False, verify=verify)
+        return pinned_client((door.certificate or self._home / made).read_text(encoding="ascii"))
 
 
-def _missing_parts(http: httpx.Client | None, configuration: Configuration) -> list[str]:
+def _missing_parts(doors: _Doors, configuration: Configuration) -> list[str]:
     """What is not there yet. Asked with this state's own token, as another service may hold the address."""
     try:
         token = (configuration.home / "admin.token").read_text("utf-8").strip()
-        if http is None:
-            return ["the control plane"]
+        http = doors.to(configuration.control, PUBLIC_CERTIFICATE)
         http.headers["Authorization"] = f"Bearer {token}"
         sites = SiteList.model_validate_json(http.get("/v1/sites").content).sites
         connected = {site.name for site in sites if site.connected}
@@ -149,4 +157,11 @@ def _missing_parts(http: httpx.Client | None, configuration: Configuration) -> l
             return ["the catalogue"]
     except (httpx.HTTPError, ValueError, OSError):
         return ["the control plane"]
-    return missing
+    return missing if _gateway_answers(doors, configuration.gateway) else [*missing, "the gateway"]
+
+
+def _gateway_answers(doors: _Doors, gateway: GatewaySection | None) -> bool:
+    try:
+        return gateway is None or doors.to(gateway, GATEWAY_CERTIFICATE).get("/health").is_success
+    except (httpx.HTTPError, ValueError, OSError):
+        return False

@@ -34,13 +34,15 @@ def resolve_token(token: str | None, environment: Mapping[str, str], directory: 
     return None
 
 
-def resolve_ca(ca: str | None, environment: Mapping[str, str], directory: Path) -> Path | None:
-    """Who vouches for the service: the file that was named, else what a service of this machine made for itself."""
+def resolve_ca(
+    ca: str | None, environment: Mapping[str, str], directory: Path, made: str = "control.pem"
+) -> Path | None:
+    """Who vouches for the service: the file that was named, else what a service of this machine `made` for itself."""
     named = ca or environment.get("DATACANAL_CA")
     if named:
         return Path(named)
-    made = (file.with_name("control.pem") for file in token_files(environment, directory))
-    return next((file for file in made if file.is_file()), None)
+    found = (file.with_name(made) for file in token_files(environment, directory))
+    return next((file for file in found if file.is_file()), None)
 
 
 def no_token(environment: Mapping[str, str], directory: Path) -> Unauthenticated:

@@ -53,8 +53,8 @@ class Client:
     `gateway` is where data products are called; it defaults to DATACANAL_GATEWAY, then to http://127.0.0.1:8401.
     `url` and `token` default to DATACANAL_URL and DATACANAL_TOKEN, then to http://127.0.0.1:8400 and the
     `admin.token` of `$DATACANAL_HOME` or `./state`. `ca` is a PEM file that vouches for an https service; it defaults
-    to DATACANAL_CA, then to the `control.pem` beside that token, then to what the machine trusts. Every failure is a
-    `DatacanalError` with a code and a remedy.
+    to DATACANAL_CA, then to the `control.pem` (`gateway.pem`) beside that token, then to what the machine trusts.
+    Every failure is a `DatacanalError` with a code and a remedy.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Client:
         found = resolve_token(token, os.environ, Path.cwd())
         refusal = None if found else no_token(os.environ, Path.cwd())
 
-        def connected(address: str) -> Connection:
-            vouching = resolve_ca(ca, os.environ, Path.cwd()) if address.startswith("https://") else None
+        def connected(address: str, made: str) -> Connection:
+            vouching = resolve_ca(ca, os.environ, Path.cwd(), made) if address.startswith("https://") else None
             return Connection(address, found, without_token=refusal, ca=vouching, transport=transport)
 
-        self._connection = connected(resolve_url(url, os.environ))
-        self._gateway = connected(resolve_gateway(gateway, os.environ))
+        self._connection = connected(resolve_url(url, os.environ), "control.pem")
+        self._gateway = connected(resolve_gateway(gateway, os.environ), "gateway.pem")
         self._pages = PageMemory()
 
     def __enter__(self) -> Client:

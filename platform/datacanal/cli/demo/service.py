@@ -19,9 +19,9 @@ _STOP_S = 12.0
 def free_layout() -> Layout:
     """Ports of the loopback that nobody listens on now, all different."""
     with ExitStack() as stack:
-        listening = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-        control, core, people = (server.getsockname()[1] for server in listening)
-    return Layout(control_port=control, core_port=core, people_port=people, workers=1)
+        listening = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        control, gateway, core, people = (server.getsockname()[1] for server in listening)
+    return Layout(control, gateway, core, people, workers=1, publish=True)
 
 
 @contextmanager
