@@ -1,4 +1,4 @@
-"""A cross-lake result becomes a product: published, released, taken back, refused, and approved, on the real service."""
+"""A cross-lake result as a product on the real service: published, released, taken back, refused, approved."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def service(start_service: StartService, sample_lakes: dict[str, Path]) -> Servi
 def product(service: Service, request: pytest.FixtureRequest) -> str:
     """A product of this test alone."""
     name = f"bank.{request.node.name.removeprefix('test_')[:60]}"
-    made = service.command("product", "create", name, "--key", "payment_id,person_id", "--title", "Payments with people")
+    made = service.command(
+        "product", "create", name, "--key", "payment_id,person_id", "--title", "Payments with people"
+    )
     assert made.returncode == 0, made.stderr
     return name
 
@@ -127,7 +129,11 @@ def test_a_steward_s_approval_lets_it_go_on(service: Service, product: str) -> N
         assert (waiting.returncode, "publish_approval_needed" in waiting.stderr) == (4, True)
         asked = json.loads(service.command("approval", "list", *at_site, "--json").stdout)
         [request] = [each for each in asked if each.get("product") == product]
-        assert (request["kind"], request["datasets"], request["state"]) == ("publication", ["users.people"], "requested")
+        assert (request["kind"], request["datasets"], request["state"]) == (
+            "publication",
+            ["users.people"],
+            "requested",
+        )
         shown = service.command("approval", "show", request["code"], *at_site, "--product", product).stdout
         assert "FROM transactions.payments p JOIN users.people q" in shown
         granted = service.command("approval", "grant", request["code"], *at_site, "--product", product)
