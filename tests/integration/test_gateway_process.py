@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.e2e.service import free_ports
 from tests.products import ProductHome, bars
 
 FORMATS = (
@@ -137,3 +139,38 @@ def test_a_gateway_waits_for_its_store_and_says_so(tmp_path: Path) -> None:
         assert "waiting_for_store" in waiting.stderr.readline()
         waiting.terminate()
         assert waiting.wait(20) == 0
+
+
+def test_up_runs_the_gateway_beside_the_control_plane_whose_tokens_it_knows(tmp_path: Path) -> None:
+    control, door = free_ports(2)
+    config = tmp_path / "datacanal.toml"
+    listens = f'[control]\nlisten = "127.0.0.1:{control}"\n[gateway]\nlisten = "127.0.0.1:{door}"\n'
+    config.write_text(f'home = "state"\n{listens}')
+    command = [sys.executable, "-m", "datacanal.cli", "up", "--config", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert up.stdout.readline() == f"ready: http://127.0.0.1:{control}\n"
+        assert up.stdout.readline() == f"gateway: http://127.0.0.1:{door}\n"
+        admin = (tmp_path / "state" / "admin.token").read_text().strip()
+        made = httpx.post(
+            f"http://127.0.0.1:{control}/v1/tokens",
+            json={"name": "dev", "role": "developer"},
+            headers={"Authorization": f"Bearer {admin}"},
+        )
+        token = made.json()["secret"]
+        catalogue = f"http://127.0.0.1:{door}/v1/products"
+        wait_for(200, catalogue, token)
+        httpx.delete(
+            f"http://127.0.0.1:{control}/v1/tokens/{made.json()['token']['id']}",
+            headers={"Authorization": f"Bearer {admin}"},
+        )
+        wait_for(401, catalogue, token)
+        up.terminate()
+        assert up.wait(20) == 0
+
+
+def wait_for(status: int, address: str, token: str) -> None:
+    """Ask until the answer is that one: within a second, it is said."""
+    until = time.monotonic() + 10
+    while httpx.get(address, headers={"Authorization": f"Bearer {token}"}).status_code != status:
+        assert time.monotonic() < until

@@ -1,4 +1,4 @@
-"""The gateway's own OpenAPI documents against the running gateway: whatever is sent, the answer is one that they name."""
+"""The gateway's own OpenAPI documents against it: whatever is sent, the answer is one that they name."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from tests.products import ProductHome, serving
 
 CASES = 3000
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-ROWS = """SELECT CAST(i AS INTEGER) AS id, DATE '2024-01-01' + CAST(i AS INTEGER) AS day, i / 7 AS real, i % 2 = 0 AS flag,
-    CAST(i AS DECIMAL(18, 4)) AS amount, TIMESTAMPTZ '2024-01-01 00:00:00+00' + INTERVAL (i) HOUR AS moment,
+ROWS = """SELECT CAST(i AS INTEGER) AS id, DATE '2024-01-01' + CAST(i AS INTEGER) AS day, i / 7 AS real,
+    i % 2 = 0 AS flag, CAST(i AS DECIMAL(18, 4)) AS amount,
+    TIMESTAMPTZ '2024-01-01 00:00:00+00' + INTERVAL (i) HOUR AS moment,
     '文字' || i AS "na.me", [i, NULL] AS list, {'a': i} AS pair, CAST(i AS HUGEINT) * 1e18 AS "limit"
     FROM range(500) AS a(i)"""
 
