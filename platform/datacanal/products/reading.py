@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Walk:
     `schema` is that of every batch; its fields' metadata hold the DuckDB types. Raises `ReadStopped` once stopped.
     """
 
-    def __init__(self, schema: pa.Schema, source: Iterator[list[pa.Array]], query: Query, texts: Texts) -> None:
+    def __init__(self, schema: pa.Schema, source: Generator[list[pa.Array]], query: Query, texts: Texts) -> None:
         self.schema = schema
         self.rows = 0
         self.next_key: Key | None = None
@@ -49,19 +50,22 @@ class Walk:
         self._texts = texts
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
+        # What reads the rows ends here, in this thread, also where not all of them were wanted.
+        with closing(self._source) as source:
+            yield from self._cut(source)
+
+    def _cut(self, source: Iterable[list[pa.Array]]) -> Iterator[pa.RecordBatch]:
         last: list[pa.Array] = []
-        for found in self._source:
+        for found in source:
             room = self._query.limit - self.rows
-            if not room:
-                self.next_key = self._key(last)
-                return
-            taken = [column.slice(0, room) for column in found]
-            self.rows += len(taken[0])
-            last = taken
-            yield self._batch(taken)
+            taken = [column.slice(0, room) for column in found] if room else last
+            if room:
+                self.rows += len(taken[0])
+                yield self._batch(taken)
             if len(found[0]) > room:
-                self.next_key = self._key(last)
+                self.next_key = self._key(taken)
                 return
+            last = taken
 
     def _batch(self, columns: Sequence[pa.Array]) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays(columns[: len(self.schema)], schema=self.schema)
@@ -108,7 +112,7 @@ class SnapshotReader:
         file = self._narrowest(query.filters)
         return _rows(file, query.filters)
 
-    def _source(self, query: Query, after: Key | None, stop: Stop) -> Iterator[list[pa.Array]]:
+    def _source(self, query: Query, after: Key | None, stop: Stop) -> Generator[list[pa.Array]]:
         names = columns_read(query)
         read = lying(self._files, query, after) if self._same_types(names) else None
         if read is not None:
@@ -117,13 +121,13 @@ class SnapshotReader:
 
     def _found_by_duckdb(
         self, query: Query, names: Sequence[str], after: Key | None, stop: Stop
-    ) -> Iterator[list[pa.Array]]:
+    ) -> Generator[list[pa.Array]]:
         in_order = [file for file in self._files if direction(file, query) == "forwards"]
         file = in_order[0] if in_order else self._narrowest(query.filters)
         lies = bool(in_order) and not any(each.nullable for each in query.order)
         statement = page_sql(query, file.path, names, after, query.limit + 1, lies=lies)
-        for batch in self._database.batches(statement, stop):
-            yield batch.columns
+        with closing(self._database.batches(statement, stop)) as batches:
+            yield from (batch.columns for batch in batches)
 
     def _narrowest(self, filters: Sequence[Filter]) -> StoredFile:
         return min(self._files, key=lambda file: _rows(file, filters))

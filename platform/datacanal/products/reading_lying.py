@@ -6,7 +6,7 @@ cannot do (`lying` says so) is DuckDB's work.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class Lying:
     groups: Sequence[int]
     backwards: bool
 
-    def batches(self, columns: Sequence[str], stop: Stop) -> Iterator[list[pa.Array]]:
+    def batches(self, columns: Sequence[str], stop: Stop) -> Generator[list[pa.Array]]:
         """The columns of the rows that pass, in order; batches without a row are left out. Raises `ReadStopped`."""
         tested = [each.column for each in self.query.filters]
         walked = [each.column for each in self.query.order] if self.after is not None else []
