@@ -16,9 +16,10 @@ from datacanal.products.cursor import Key
 from datacanal.products.encoding_texts import Texts
 from datacanal.products.manifest import Manifest, read_manifest, snapshot_folder
 from datacanal.products.query_form import Filter, Query
+from datacanal.products.reading_bands import FEW_GROUPS, Sorting, banded, gathered
 from datacanal.products.reading_database import Database
 from datacanal.products.reading_files import ColumnCache, StoredFile
-from datacanal.products.reading_lying import direction, groups_of, lying
+from datacanal.products.reading_lying import Lying, direction, groups_of, lying
 from datacanal.products.reading_sql import count_sql, page_sql
 from datacanal.products.reading_stop import Stop
 
@@ -114,10 +115,19 @@ class SnapshotReader:
 
     def _source(self, query: Query, after: Key | None, stop: Stop) -> Generator[list[pa.Array]]:
         names = columns_read(query)
-        read = lying(self._files, query, after) if self._same_types(names) else None
-        if read is not None:
-            return read.batches(names, stop)
+        if self._same_types(names):
+            read = self._read(query, after)
+            if read is not None:
+                return read.batches(names, stop)
         return self._found_by_duckdb(query, names, after, stop)
+
+    def _read(self, query: Query, after: Key | None) -> Lying | Sorting | None:
+        """The cheapest read without DuckDB: a few row groups in order, a few to be sorted, many in order, bands."""
+        in_order = lying(self._files, query, after)
+        if in_order is not None and len(in_order.groups) <= FEW_GROUPS:
+            return in_order
+        few = gathered(self._files, query, after)
+        return few or in_order or banded(self._files, query, after)
 
     def _found_by_duckdb(
         self, query: Query, names: Sequence[str], after: Key | None, stop: Stop

@@ -26,19 +26,24 @@ from datacanal.products.reading_stop import ReadStopped, Stop
 from datacanal.testing.snapshots import write_snapshot
 
 CURSORS = Cursors(b"a secret of sixteen bytes or more")
-_CASES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_CASES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def rows_of(batches: Sequence[pa.RecordBatch]) -> list[tuple[Any, ...]]:
     return [row for batch in batches for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
 
 
-def walked(reader: SnapshotReader, params: list[tuple[str, str]], sizes: random.Random) -> list[tuple[Any, ...]]:
+def walked(
+    reader: SnapshotReader,
+    params: list[tuple[str, str]],
+    chance: random.Random,
+    sizes: Sequence[int] = (1, 2, 7, 100, 3000),
+) -> list[tuple[Any, ...]]:
     """All pages, each of another size, by cursors as callers hold them."""
     found: list[tuple[Any, ...]] = []
     key: Key | None = None
     while True:
-        query = parse_query([*params, ("limit", str(sizes.choice([1, 2, 7, 100, 3000])))], reader.manifest, 10_000)
+        query = parse_query([*params, ("limit", str(chance.choice(sizes)))], reader.manifest, 10_000)
         page = reader.page(query, key, Stop())
         assert page.rows <= query.limit
         found += rows_of(page.batches)
@@ -137,6 +142,22 @@ def test_a_page_that_ends_with_the_last_row_has_no_next(reader: SnapshotReader) 
     assert (page.rows, page.next_key) == (6000, None)
 
 
+@pytest.mark.parametrize("width", [1, 100, 3000, 30_000])
+@pytest.mark.parametrize("order", ["-lead,k", "lead,-k"])
+def test_an_order_of_which_the_file_has_the_first_column_walks_as_well(tmp_path: Path, width: int, order: str) -> None:
+    select = f"SELECT i // {width} AS lead, (i * 7919) % 30000 AS k, i % 5 AS part FROM range(30000) r(i)"
+    write_snapshot(tmp_path / "store", "lab.walk", select, ["lead", "k"])
+    readers = Readers(tmp_path / "store", tmp_path, memory_bytes=2**28, cache_bytes=2**20, threads=1)
+    reader = readers.reader("lab.walk", "snp_test")
+    for part in ([], [("part.lt", "2")]):
+        chance = random.Random(width)
+        found = walked(reader, [("order", order), ("select", "lead,k"), *part], chance, [1500, 4000])
+        rows = [(i // width, i * 7919 % 30_000) for i in range(30_000) if not part or i % 5 < 2]
+        sign = -1 if order.startswith("-") else 1
+        assert found == sorted(rows, key=lambda row: (sign * row[0], -sign * row[1]))  # used at once
+    readers.close()
+
+
 # ---------------------------------------------------------------- both roads
 
 _FILTERS = st.fixed_dictionaries(
@@ -175,7 +196,7 @@ _FILTERS = st.fixed_dictionaries(
     filters=_FILTERS,
     order=st.sampled_from(["sec", "-sec,-day", "-day,-sec", "day", "-day", "sec,-day", "-sec"]),
     limit=st.sampled_from([1, 50, 6000]),
-    select=st.sampled_from(["sec,day,whole", "words", "day,amount,real"]),
+    select=st.sampled_from(["sec,day,whole", "words,list", "day,amount,real", "map,struct"]),
 )
 def test_every_layout_and_both_roads_give_what_duckdb_finds(
     reader: SnapshotReader,
