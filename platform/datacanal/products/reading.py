@@ -106,6 +106,9 @@ class SnapshotReader:
         """How many rows pass the query's filters, its limit aside."""
         if not query.filters:
             return self.manifest.rows
+        few = gathered(self._files, query, None)
+        if few is not None:
+            return few.read.count(stop)
         return self._database.number(count_sql(query, self._narrowest(query.filters).path), stop)
 
     def rows_at_most(self, query: Query) -> int:
