@@ -21,6 +21,10 @@ from datacanal.control.leases import Terms
 from datacanal.control.planner import Compiler, Planner
 from datacanal.control.presence import Presence
 from datacanal.control.relays import RelayDesk
+from datacanal.control.schedules.book import ScheduleBook
+from datacanal.control.schedules.carrying import Carrier
+from datacanal.control.schedules.keeper import ScheduleKeeper
+from datacanal.control.schedules.publishing import Publisher
 from datacanal.control.tokens import TENANT, TokenBook
 from datacanal.control.uploads import UploadRelay
 from datacanal.control.words import WordsReader
@@ -48,6 +52,8 @@ class Plane:
     relays: RelayDesk
     issuer: Issuer
     words: WordsReader
+    schedules: ScheduleBook
+    keeper: ScheduleKeeper
 
     def load(self) -> None:
         """Read what the store remembers."""
@@ -68,6 +74,7 @@ class Plane:
 
     async def close(self) -> None:
         """End threads and tasks; what was begun in the store is finished."""
+        await self.keeper.close()
         await self.dispatcher.close()
         self.planner.close()
         self.desk.close()
@@ -81,6 +88,7 @@ def build_plane(
     compiler: Compiler,
     issuer: Issuer,
     door: SiteDoor,
+    publisher: Publisher | None = None,
 ) -> Plane:
     """Put the parts together over an opened store."""
     desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
@@ -111,4 +119,6 @@ def build_plane(
         relays=RelayDesk(desk, commands),
         issuer=issuer,
         words=WordsReader(jobs, relay, issuer, coordinator.absence),
+        schedules=ScheduleBook(desk, jobs),
+        keeper=ScheduleKeeper(desk, Carrier(desk, jobs, publisher)),
     )

@@ -86,7 +86,7 @@ async def answering(
 async def running_plane(
     configuration: Configuration, engine: Engine, clock: Clock, compiler: Compiler
 ) -> AsyncIterator[Plane]:
-    """A plane whose dispatcher and sweeper run; closed with the block."""
+    """A plane whose dispatcher, sweeper and schedules run; closed with the block."""
     sites = tuple(site.name for site in configuration.sites)
     issuer = load_issuer(configuration.home, os.urandom)
     door = load_site_door(configuration.home)
@@ -95,7 +95,9 @@ async def running_plane(
     ensure_first_tokens(plane.desk, configuration, plane.members, door.fingerprint)
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
     plane.load()
-    tasks = [asyncio.create_task(_for_ever(part)) for part in (plane.dispatcher.run, plane.coordinator.run)]
+    tasks = [
+        asyncio.create_task(_for_ever(part)) for part in (plane.dispatcher.run, plane.coordinator.run, plane.keeper.run)
+    ]
     try:
         yield plane
     finally:

@@ -19,6 +19,7 @@ class Action(StrEnum):
     REFRESH_CATALOGUE = "refresh the catalogue"
     READ_SITES = "read sites"
     MANAGE_TOKENS = "manage tokens"
+    MANAGE_SCHEDULES = "manage schedules"
 
 
 _EVERYBODY_WITH_DATA = frozenset({"admin", "analyst", "publisher", "steward"})
@@ -32,6 +33,7 @@ PERMITTED: dict[Action, frozenset[str]] = {
     Action.REFRESH_CATALOGUE: _EVERYBODY_WITH_DATA | {"operator"},
     Action.READ_SITES: _EVERYBODY_WITH_DATA | {"operator"},
     Action.MANAGE_TOKENS: frozenset({"admin", "operator"}),
+    Action.MANAGE_SCHEDULES: frozenset({"admin", "analyst", "publisher"}),
 }
 
 _GRANTABLE_BY_OPERATOR = frozenset({"operator", "site"})

@@ -290,6 +290,10 @@ class ScheduleRun(Document):
     problem: Problem | None
 
 
+class ScheduleRunList(Document):
+    runs: list[ScheduleRun]
+
+
 class ScheduleView(Document):
     name: str
     owner: str

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from datacanal.protocol.problem import Problem
+from datacanal.protocol.products import ScheduleRequest
 from datacanal.protocol.public import JobRequest, TokenRequest
 from datacanal.protocol.site import CatalogueReport, Finish, Heartbeat, Hello, Join, Poll, RelayAsk, Start
 from datacanal.serving.problems import PROBLEM_TYPE
@@ -18,6 +19,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
     JobRequest,
     TokenRequest,
+    ScheduleRequest,
     Join,
     Hello,
     CatalogueReport,
