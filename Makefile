@@ -61,7 +61,7 @@ compose-demo: images ## two sites as containers, a job over both, and proof that
 
 lock: ## make the lock files anew (needs uv)
 	@for name in "runtime:pyproject.toml --group build" \
-	             "worker:pyproject.toml --extra worker -c requirements/runtime.lock" \
+	             "image:pyproject.toml -c requirements/runtime.lock" \
 	             "dev:pyproject.toml --group build --group dev --all-extras -c requirements/runtime.lock" \
 	             "gateway:--group pyproject.toml:gateway -c requirements/runtime.lock" \
 	             "tpch:--group pyproject.toml:tpch"; do \

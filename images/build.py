@@ -15,7 +15,7 @@ from images.authorities import authorities_in
 from images.context import Part
 from images.digests import digest, of_files
 from images.engine import Engine
-from images.locks import Pin, Target, beyond, environment_of, pins_for
+from images.locks import Pin, Target, environment_of, pins_for
 from images.origin import ENVIRONMENT_LABEL, VERSION_LABEL, Origin, origin_of
 from images.root import archive, check_machine, make_root, read_recipe
 from images.wheels import download, installer, own_wheel, source_digest
@@ -49,12 +49,12 @@ class Build:
             self.engine.pull(base)
         target = self._target(base)
         with self._told("wheels"):
-            shared, more, own, origin = self._wheels(target)
+            shared, own, origin = self._wheels(target)
         runtime = self._runtime(base, shared)
-        found = {ENVIRONMENT_LABEL: environment_of(target, self._pins(target, "worker"))}
+        found = {ENVIRONMENT_LABEL: environment_of(target, self._pins(target))}
         parts = {"pip": installer(), "own": own}
         made = (
-            self._final(WORKER, runtime, {**parts, "more": more}, {**origin.labels("Datacanal worker"), **found}),
+            self._final(WORKER, runtime, parts, {**origin.labels("Datacanal worker"), **found}),
             self._final(SERVER, runtime, parts, origin.labels("Datacanal server")),
         )
         return (base, runtime, *made)
@@ -75,16 +75,14 @@ class Build:
         python, machine, libc = json.loads(self.engine.ask(base, _ASK))
         return Target(python, machine, int(libc.rpartition(".")[2]))
 
-    def _wheels(self, target: Target) -> tuple[Path, Path, Path, Origin]:
-        """Folders of wheels that both images have, that only the worker has, and our own; where our own come from."""
-        runtime, worker = (self._pins(target, name) for name in ("runtime", "worker"))
-        more = beyond(worker, runtime)
-        shared = download(beyond(worker, more), target, self.cache)
+    def _wheels(self, target: Target) -> tuple[Path, Path, Origin]:
+        """Folders of the wheels of others and of our own; where our own come from."""
+        shared = download(self._pins(target), target, self.cache)
         origin = origin_of(self.tree, source_digest(self.tree), self.environment)
-        return shared, download(more, target, self.cache), own_wheel(self.tree, self.cache, origin.epoch_s), origin
+        return shared, own_wheel(self.tree, self.cache, origin.epoch_s), origin
 
-    def _pins(self, target: Target, lock: str) -> tuple[Pin, ...]:
-        return pins_for(target, (self.tree / "requirements" / f"{lock}.lock").read_text())
+    def _pins(self, target: Target) -> tuple[Pin, ...]:
+        return pins_for(target, (self.tree / "requirements" / "image.lock").read_text())
 
     def _runtime(self, base: str, wheels: Path) -> str:
         bundle = self.environment.get("CA_BUNDLE")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -86,12 +86,6 @@ def environment_of(target: Target, pins: Iterable[Pin]) -> str:
     """The Python version and the packages, as the label of an image says them."""
     packages = {pin.requirement.name: next(iter(pin.requirement.specifier)).version for pin in pins}
     return json.dumps({"python": target.minor, "packages": dict(sorted(packages.items()))}, separators=(",", ":"))
-
-
-def beyond(more: Sequence[Pin], less: Iterable[Pin]) -> tuple[Pin, ...]:
-    """What the larger lock has and the smaller has not."""
-    there = set(less)
-    return tuple(pin for pin in more if pin not in there)
 
 
 def as_requirements(pins: Iterable[Pin]) -> str:

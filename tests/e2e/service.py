@@ -44,6 +44,7 @@ class Settings:
     backend: str = "local"
     reserve: int = 0
     image: str = WORKER
+    images: Sequence[str] = ()
     docker_host: str = "unix:///var/run/docker.sock"
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -192,7 +193,8 @@ class Service:
         limits = "".join(f"{key} = {value}\n" for key, value in self.settings.limits.items())
         parts = [
             f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}',
-            f'[launcher]\nimage = "{self.settings.image}"\ndocker_host = "{self.settings.docker_host}"',
+            f'[launcher]\nimage = "{self.settings.image}"\ndocker_host = "{self.settings.docker_host}"\n'
+            f"images = {json.dumps(list(self.settings.images))}",
         ]
         for port, (site, lakes) in zip(self._ports[1:], self.sites.items(), strict=True):
             parts.append(self._site(site, port, lakes))

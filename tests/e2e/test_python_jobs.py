@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
@@ -14,6 +15,7 @@ import docker
 import pytest
 from tests.e2e.service import Service, Settings
 from tests.e2e.test_containers import boxed_service
+from tests.image_names import WORKER
 from tests.launching import Boxes
 
 from datacanal.client import Client, Job
@@ -37,9 +39,25 @@ label = { class = "masked", mask = "prefix(1)" }
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, sample_lakes: dict[str, Path]) -> Iterator[Service]:
+def other_image() -> Iterator[str]:
+    """The id of an image like the workers', with another environment variable."""
+    name = f"datacanal-test-{uuid.uuid4().hex[:12]}"
+    with closing(docker.from_env()) as engine:
+        container = engine.containers.create(WORKER)
+        try:
+            image = container.commit(repository=name, changes=["ENV OF_THE_OTHER=yes"])
+        finally:
+            container.remove()
+        yield str(image.id)
+        engine.images.remove(name)
+
+
+@pytest.fixture(scope="module")
+def service(
+    tmp_path_factory: pytest.TempPathFactory, sample_lakes: dict[str, Path], other_image: str
+) -> Iterator[Service]:
     sites = {"core": {"transactions": sample_lakes["transactions"]}, "crm": {"users": sample_lakes["users"]}}
-    settings = Settings(backend="docker", memory="640MiB", policies={"users": POLICY})
+    settings = Settings(backend="docker", memory="640MiB", policies={"users": POLICY}, images=[other_image])
     with boxed_service(tmp_path_factory.mktemp("python"), sites, settings) as service:
         yield service
 
@@ -97,6 +115,28 @@ def test_a_function_reads_its_lake_and_an_answer_of_the_other_site(client: Clien
         assert (row["haunted"], row["since"]) == (expected[channel]["haunted"], expected[channel]["since"])
     assert job.stats.bytes_moved > 0
     assert "seen by the steward alone" not in str(job.logs().model_dump())
+
+
+def test_a_function_runs_in_the_image_that_it_names(client: Client, other_image: str) -> None:
+    @client.job(site="core", columns={"other": "VARCHAR"}, image=other_image)
+    def which(ctx: Any) -> Any:
+        import os
+
+        import pyarrow as pa
+
+        return pa.table({"other": [os.environ.get("OF_THE_OTHER")]})
+
+    assert succeeded(client.submit(which)).to_arrow().to_pylist() == [{"other": "yes"}]
+
+
+def test_an_image_that_the_site_does_not_allow_is_refused(client: Client) -> None:
+    @client.job(site="core", columns={"n": "BIGINT"}, image=f"sha256:{'0' * 64}")
+    def nowhere(ctx: Any) -> Any:
+        raise AssertionError
+
+    problem = client.submit(nowhere).wait(60).view.problem
+    assert problem is not None
+    assert (problem.code, "launcher.images" in problem.remedy) == ("container_refused", True)
 
 
 def test_workers_share_the_work_of_a_dask_frame(client: Client) -> None:

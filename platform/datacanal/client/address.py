@@ -8,11 +8,17 @@ from pathlib import Path
 from datacanal.domain.errors import Unauthenticated
 
 DEFAULT_URL = "http://127.0.0.1:8400"
+DEFAULT_GATEWAY = "http://127.0.0.1:8401"
 
 
 def resolve_url(url: str | None, environment: Mapping[str, str]) -> str:
     """The service's base URL without a slash at its end."""
     return (url or environment.get("DATACANAL_URL") or DEFAULT_URL).rstrip("/")
+
+
+def resolve_gateway(url: str | None, environment: Mapping[str, str]) -> str:
+    """The base URL of the gateway that data products are called at."""
+    return (url or environment.get("DATACANAL_GATEWAY") or DEFAULT_GATEWAY).rstrip("/")
 
 
 def resolve_token(token: str | None, environment: Mapping[str, str], directory: Path) -> str | None:

@@ -12,12 +12,14 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from datacanal.client.address import no_token, resolve_ca, resolve_token, resolve_url
+from datacanal.client.address import no_token, resolve_ca, resolve_gateway, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.parameters import json_params
+from datacanal.client.product import PageMemory, Product, version_parameters
 from datacanal.client.python_job import PythonJob, PythonTerms, as_declared, declared
 from datacanal.domain.errors import BadField, SqlBadText
+from datacanal.domain.product import check_product_name
 from datacanal.protocol.base import Document
 from datacanal.protocol.public import (
     DatasetList,
@@ -47,6 +49,7 @@ _D = TypeVar("_D", bound=Document)
 class Client:
     """Talks to one Datacanal service.
 
+    `gateway` is where data products are called; it defaults to DATACANAL_GATEWAY, then to http://127.0.0.1:8401.
     `url` and `token` default to DATACANAL_URL and DATACANAL_TOKEN, then to http://127.0.0.1:8400 and the
     `admin.token` of `$DATACANAL_HOME` or `./state`. `ca` is a PEM file that vouches for an https service; it defaults
     to DATACANAL_CA, then to the `control.pem` beside that token, then to what the machine trusts. Every failure is a
@@ -58,14 +61,20 @@ class Client:
         url: str | None = None,
         token: str | None = None,
         *,
+        gateway: str | None = None,
         ca: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        address = resolve_url(url, os.environ)
         found = resolve_token(token, os.environ, Path.cwd())
         refusal = None if found else no_token(os.environ, Path.cwd())
-        vouching = resolve_ca(ca, os.environ, Path.cwd()) if address.startswith("https://") else None
-        self._connection = Connection(address, found, without_token=refusal, ca=vouching, transport=transport)
+
+        def connected(address: str) -> Connection:
+            vouching = resolve_ca(ca, os.environ, Path.cwd()) if address.startswith("https://") else None
+            return Connection(address, found, without_token=refusal, ca=vouching, transport=transport)
+
+        self._connection = connected(resolve_url(url, os.environ))
+        self._gateway = connected(resolve_gateway(gateway, os.environ))
+        self._pages = PageMemory()
 
     def __enter__(self) -> Client:
         return self
@@ -76,6 +85,7 @@ class Client:
     def close(self) -> None:
         """Give the connections back."""
         self._connection.close()
+        self._gateway.close()
 
     @property
     def url(self) -> str:
@@ -111,6 +121,7 @@ class Client:
         inputs: Mapping[str, str] | None = None,
         workers: int = 1,
         memory: str = "1GiB",
+        image: str | None = None,
         timeouts: Timeouts | Mapping[str, float] | None = None,
         purpose: str | None = None,
     ) -> Callable[[Callable[..., Any]], PythonJob]: ...
@@ -125,6 +136,7 @@ class Client:
         inputs: Mapping[str, str] | None = None,
         workers: int = 1,
         memory: str = "1GiB",
+        image: str | None = None,
         timeouts: Timeouts | Mapping[str, float] | None = None,
         purpose: str | None = None,
     ) -> Job | Callable[[Callable[..., Any]], PythonJob]:
@@ -133,19 +145,32 @@ class Client:
         The function is `def f(ctx, …)`; its further parameters are typed by annotations. `columns` are names and
         DuckDB types of the table that it returns, `datasets` (`lake.dataset`) those of the site that it reads, `inputs`
         SQL over any sites by the name that the function knows its result by. `workers` of its own Dask cluster have
-        `memory` each.
+        `memory` each. `image` is the id (`sha256:…`) of one that the site's launcher allows; None: the site's own.
         """
         if job_id is not None:
             return Job(self._connection, self._connection.get(JobView, f"/v1/jobs/{quote(job_id, safe='')}"))
         if not isinstance(site, str) or columns is None:
             raise BadField(field="job", reason="the id of a job is needed, or site= and columns= of a function")
         listed = (datasets,) if isinstance(datasets, str) else tuple(datasets)
-        return declared(PythonTerms(site, columns, listed, inputs or {}, workers, memory, timeouts, purpose))
+        return declared(PythonTerms(site, columns, listed, inputs or {}, workers, memory, image, timeouts, purpose))
 
     def submit(self, function: PythonJob, /, **params: Any) -> Job:
         """Send a declared function to its site; comes back at once. Parameters are checked before anything is sent."""
         request = _python_request(function, params)
         return Job(self._connection, self._connection.submit(JobView, "/v1/jobs", request))
+
+    def product(
+        self,
+        name: str,
+        *,
+        as_of: datetime | str | None = None,
+        snapshot: str | None = None,
+        channel: str | None = None,
+    ) -> Product:
+        """A data product, `publisher.product`: its stable version, that of an instant, of a snapshot, or `canary`."""
+        return Product(
+            self._gateway, self._pages, check_product_name(name), version_parameters(as_of, snapshot, channel)
+        )
 
     def jobs(self, limit: int = 50) -> list[JobSummary]:
         """The caller's newest jobs, newest first."""

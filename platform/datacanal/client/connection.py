@@ -25,6 +25,7 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 # A proxy in front of a restarting service answers with these, and the service itself, which says whether to try again.
 _PASSING = frozenset({502, 503, 504})
+_TOO_MANY = 429
 # The service has seen nothing of these requests, so they may be repeated whatever they ask.
 _NEVER_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 
@@ -194,6 +195,8 @@ def problem_in(answer: httpx.Response) -> DatacanalError:
 
 def _may_pass(answer: httpx.Response) -> bool:
     """Whether the same request may be answered otherwise in a moment."""
+    if answer.status_code == _TOO_MANY:
+        return "Retry-After" in answer.headers
     if answer.status_code not in _PASSING:
         return False
     try:

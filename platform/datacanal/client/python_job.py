@@ -26,6 +26,7 @@ class PythonTerms:
     inputs: Mapping[str, str]
     workers: int
     memory: str
+    image: str | None
     timeouts: Timeouts | Mapping[str, float] | None
     purpose: str | None
 
@@ -71,6 +72,7 @@ class PythonJob:
             "columns": dict(terms.columns),
             "workers": terms.workers,
             "memory": terms.memory,
+            "image": terms.image,
         }
 
     def _value(self, name: str, parameter: Parameter, given: Mapping[str, Any]) -> JsonValue:

@@ -93,7 +93,7 @@ def compile_python(asked: PythonRequest, params: Mapping[str, JsonValue], ground
     if asked.site not in ground.sites:
         known = ", ".join(sorted(ground.sites))
         raise BadFunction(field="python.site", reason=f"there is no site {asked.site!r}; there are {known}")
-    if (there := ground.environments.get(asked.site)) is not None:
+    if asked.image is None and (there := ground.environments.get(asked.site)) is not None:
         check_environment(asked.environment, there, asked.site)
     work_of(asked, [])  # whatever is wrong with it is told before anything is planned
     prefix = f"c{hashlib.sha256(f'{ground.now} {asked.code}'.encode()).hexdigest()[:12]}"

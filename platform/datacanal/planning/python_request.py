@@ -48,7 +48,8 @@ def work_of(asked: PythonRequest, given: list[PythonGiven]) -> PythonWork:
         source=asked.source,
         environment=asked.environment,
     )
-    return PythonWork(code=code, given=given, workers=asked.workers, memory_bytes=_memory(asked.memory))
+    memory_bytes = _memory(asked.memory)
+    return PythonWork(code=code, given=given, workers=asked.workers, memory_bytes=memory_bytes, image=asked.image)
 
 
 def _decoded(code: str) -> bytes:

@@ -116,12 +116,16 @@ class PythonGiven(Document):
 
 
 class PythonWork(Document):
-    """What a `python` step runs, and in how large a cluster. `memory_bytes` is that of driver and of each worker."""
+    """What a `python` step runs, and in how large a cluster. `memory_bytes` is that of driver and of each worker.
+
+    `image` is the id of one that the site's launcher allows; None: the one that it is configured with.
+    """
 
     code: PythonCode
     given: list[PythonGiven]
     workers: int
     memory_bytes: int
+    image: str | None = None
 
 
 class Step(Document):

@@ -45,6 +45,9 @@ class PythonRequest(Document):
     columns: dict[Name, str] = Field(min_length=1, max_length=1000)
     workers: int = Field(default=1, ge=0, le=64)
     memory: str = "1GiB"
+    image: str | None = Field(
+        default=None, pattern="^sha256:[0-9a-f]{64}$", description="id of one that the site allows; null: its own"
+    )
 
 
 class JobRequest(Document):

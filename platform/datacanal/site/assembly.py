@@ -220,11 +220,11 @@ def _result_desk(setup: SiteSetup, link: ControlLink, authorities: Authorities, 
 def _python_steps(setup: SiteSetup, datasets: Datasets, stores: _Stores) -> PythonSteps:
     loop, host = asyncio.get_running_loop(), setup.python
 
-    def image() -> str:
+    def image(named: str | None) -> str:
         """Steps are verified in threads of their own."""
         if host is None:
             raise PythonNeedsContainers(site=setup.name)
-        return asyncio.run_coroutine_threadsafe(host.image(), loop).result().id
+        return asyncio.run_coroutine_threadsafe(host.image(named), loop).result().id
 
     return PythonSteps(setup.name, datasets, Approvals(setup.name, stores.approvals, _now), image, _now)
 

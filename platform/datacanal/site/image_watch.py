@@ -19,7 +19,7 @@ class ImageWatch:
         if self._host is None:
             return False
         try:
-            found = (await self._host.image()).environment
+            found = (await self._host.image(None)).environment
         except DatacanalError:
             return False
         before, self.environment = self.environment, found

@@ -57,7 +57,7 @@ class PythonRuns:
         if host is None or function is None:
             raise PythonNeedsContainers(site=self.site)
         work = function.work
-        image = await host.image()
+        image = await host.image(work.image)
         if image.environment is not None:
             check_environment(work.code.environment, image.environment, self.site)
         staged = [self._staged(number, table, inputs) for number, table in enumerate(function.tables)]
@@ -66,7 +66,7 @@ class PythonRuns:
             running.fraction = fraction
 
         run = Run(_task(lease, verified.step, work, staged), staged, result, most_bytes, progress)
-        shape = ClusterShape(workers=work.workers, memory_bytes=work.memory_bytes)
+        shape = ClusterShape(workers=work.workers, memory_bytes=work.memory_bytes, image=work.image)
         marks = Marks(job=lease.job, step=lease.step, fence=lease.fence)
         outcome = await host.run(shape, function.image, marks, run)
         running.said = outcome.said

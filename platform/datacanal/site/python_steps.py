@@ -63,12 +63,12 @@ class VerifiedPython:
 
 @dataclass(frozen=True)
 class PythonSteps:
-    """`image` tells the id of the image that functions run in here; it raises where there is none."""
+    """`image` tells the id of the image that a function which names that one runs in; it raises where there is none."""
 
     site: str
     datasets: Datasets
     approvals: Approvals
-    image: Callable[[], str]
+    image: Callable[[str | None], str]
     clock: Callable[[], datetime]
 
     def verified(self, lease: Lease, authority: Authority) -> VerifiedPython | None:
@@ -82,7 +82,7 @@ class PythonSteps:
         items = {item.occurrence: item for item in step.inputs}
         own = self.datasets.used_by(step, authority, self.clock().timestamp())
         tables = [self._table(given, items[given.occurrence], own, lease, authority) for given in step.python.given]
-        image = self.image()
+        image = self.image(step.python.image)
         found = VerifiedPython(step.python, image, tables, self._asked(lease, step.python, image, tables))
         self.check_approved(found)
         return found

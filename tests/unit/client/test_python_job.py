@@ -95,7 +95,7 @@ def test_submitting_sends_the_function_its_terms_and_every_parameter(
     columns = {"region": "VARCHAR", "n": "DOUBLE"}
     job = declared(
         client, score, columns=columns, datasets=["transactions.payments"], inputs={"people": "FROM people"},
-        workers=2, memory="2GiB", timeouts={"run_timeout_s": 60}, purpose="scoring",
+        workers=2, memory="2GiB", image=f"sha256:{'0' * 64}", timeouts={"run_timeout_s": 60}, purpose="scoring",
     )  # fmt: skip
     assert client.submit(job, year=np.int64(1997), since=date(2024, 2, 29)).id == "job_1"
     request = sent(service)
@@ -105,6 +105,7 @@ def test_submitting_sends_the_function_its_terms_and_every_parameter(
     python = request.python
     assert python is not None
     assert (python.site, python.name, python.workers, python.memory) == ("core", "score", 2, "2GiB")
+    assert python.image == f"sha256:{'0' * 64}"
     assert python.parameters == {"year": "int", "region": "str", "since": "date | None"}
     assert list(python.columns.items()) == list(columns.items())
     assert (python.datasets, python.inputs) == (["transactions.payments"], {"people": "FROM people"})

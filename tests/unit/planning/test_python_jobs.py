@@ -75,7 +75,7 @@ def test_a_function_without_tables_is_one_step_at_its_site(bench: Any) -> None:
         ("total", "DECIMAL(12,2)"),
     ]
     assert step.python is not None
-    assert (step.python.workers, step.python.memory_bytes) == (3, 2 * 2**30)
+    assert (step.python.workers, step.python.memory_bytes, step.python.image) == (3, 2 * 2**30, None)
     assert step.python.code.digest == hashlib.sha256(PICKLE).hexdigest()
     assert plan.meeting.site == "core"
 
@@ -107,6 +107,8 @@ def test_what_the_site_has_otherwise_is_told_before_anything_is_planned(bench: A
     assert refusal.value.data["differences"] == differences
     alike = PythonEnvironment(python="3.12", packages={"numpy": "2.4"})
     assert compile_python(asked(environment=alike), {}, site).result_step == "python"
+    in_another_image = asked(environment=needed, image=f"sha256:{'1' * 64}")  # what that has, the site knows
+    assert compile_python(in_another_image, {}, site).step("python").python.image == in_another_image.image  # type: ignore[union-attr]  # it has one
 
 
 def test_an_input_is_planned_like_a_statement_and_its_table_moves_to_the_function(bench: Any) -> None:

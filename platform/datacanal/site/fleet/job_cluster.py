@@ -56,10 +56,11 @@ _PIECE_BYTES = 2**18
 
 
 class ClusterShape(Document):
-    """`memory_bytes` is that of the driver's container and of each worker's."""
+    """`memory_bytes` is that of the driver's container and of each worker's. `image`: None is the site's own."""
 
     workers: int
     memory_bytes: int
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -284,6 +285,7 @@ class JobCluster:
             role=role,
             pool=self._name,
             boot=self._around.boot,
+            image=self.shape.image,
             memory_bytes=_SCHEDULER_BYTES if is_scheduler else self.shape.memory_bytes,
             cpus=at_most_all(1.0),
             stage=None if is_scheduler else self._name,

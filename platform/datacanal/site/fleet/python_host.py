@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from datacanal.domain.errors import DatacanalError
+from datacanal.domain.errors import AttemptLost, DatacanalError
 from datacanal.site.engine.python_task import GaveUp, Returned
 from datacanal.site.fleet.containers import Marks
 from datacanal.site.fleet.docker import Neighbourhood
@@ -34,16 +34,16 @@ class Outcome:
 
 
 class PythonHost(Protocol):
-    """Runs functions in sandboxes. `image` tells which image a run that begins now would have."""
+    """Runs functions in sandboxes. `image` tells which image a run that begins now, and names that one, would have."""
 
     async def ensure_started(self) -> None: ...
 
-    async def image(self) -> ImageState:
-        """Raises what the launcher answers."""
+    async def image(self, named: str | None) -> ImageState:
+        """Raises what the launcher answers, also for an image that is not allowed."""
         ...
 
     async def run(self, shape: ClusterShape, image: str, marks: Marks, run: Run) -> Outcome:
-        """Run in a cluster of that shape and image. A failure of the platform is an outcome too."""
+        """Run in a cluster of that shape, whose image has that id. A failure of the platform is an outcome too."""
         ...
 
     async def ensure_stopped(self) -> None: ...
@@ -68,12 +68,15 @@ class DockerPythonHost:
         if self._filling is None and self._wanted:
             self._filling = asyncio.create_task(self._fill())
 
-    async def image(self) -> ImageState:
-        return await self._around.launcher.image()
+    async def image(self, named: str | None) -> ImageState:
+        own = await self._around.launcher.image()
+        return own if named in (None, own.id) else await self._around.launcher.image(named)
 
     async def run(self, shape: ClusterShape, image: str, marks: Marks, run: Run) -> Outcome:
-        cluster = await self._take(shape, image)
+        cluster: JobCluster | None = None
         try:
+            shape = await self._checked(shape, image)
+            cluster = await self._take(shape, image)
             if cluster is None:
                 cluster = self._new(shape, marks)
                 await cluster.start()
@@ -96,6 +99,13 @@ class DockerPythonHost:
         await asyncio.gather(*reserved, return_exceptions=True)
         while self._ending:
             await asyncio.gather(*self._ending)
+
+    async def _checked(self, shape: ClusterShape, image: str) -> ClusterShape:
+        """The shape, with the site's own image unnamed. Raises `AttemptLost` where that is not the verified one."""
+        own = (await self._around.launcher.image()).id
+        if shape.image in (None, own) and image != own:
+            raise AttemptLost(reason="the site's image was replaced as it was to begin")
+        return shape.model_copy(update={"image": None}) if shape.image == own else shape
 
     async def _take(self, shape: ClusterShape, image: str) -> JobCluster | None:
         """One that fits, waiting for one that is on its way; those that died or run an image of yesterday are ended."""

@@ -20,6 +20,7 @@ from datacanal.site.launcher.specification import (
     ContainerState,
     ContainerStates,
     Hello,
+    ImageId,
     ImageState,
     PoolNetwork,
 )
@@ -60,8 +61,8 @@ def _add_pools(app: FastAPI, household: Household) -> None:
 
 def _add_image(app: FastAPI, household: Household) -> None:
     @app.get("/v1/image")
-    async def image() -> ImageState:
-        return await run_in_threadpool(household.image)
+    async def image(image_id: Annotated[ImageId | None, Query(alias="id")] = None) -> ImageState:
+        return await run_in_threadpool(household.image, image_id)
 
 
 def _add_containers(app: FastAPI, household: Household, endings: Endings) -> None:

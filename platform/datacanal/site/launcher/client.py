@@ -60,9 +60,9 @@ class LauncherClient:
         """Tell of a new life. What earlier ones left is gone when this returns."""
         await self._ask("POST", "hello", Hello(boot=boot))
 
-    async def image(self) -> ImageState:
-        """The image that containers of this site run."""
-        return self._read(ImageState, await self._ask("GET", "image"))
+    async def image(self, named: str | None = None) -> ImageState:
+        """The image of that id, if it is allowed; None: the one that containers of this site run."""
+        return self._read(ImageState, await self._ask("GET", "image" if named is None else f"image?id={named}"))
 
     async def ensure_network(self, network: PoolNetwork) -> None:
         """Make sure that the pool has its network."""

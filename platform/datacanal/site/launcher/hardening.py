@@ -59,14 +59,14 @@ class Surroundings:
     network: str
 
 
-def chosen_image(specification: ContainerSpecification, site: SiteGround, settings: LauncherSettings) -> str:
+def chosen_image(named: str | None, site: SiteGround, settings: LauncherSettings) -> str:
     """The image's name or id. Raises `ContainerRefused` for one that is not allowed."""
-    if specification.image is None:
+    if named is None:
         return settings.image
-    if specification.image not in settings.images:
-        reason = f"the image {specification.image} is not allowed"
+    if named not in settings.images:
+        reason = f"the image {named} is not allowed"
         raise ContainerRefused(site=site.name, reason=reason, hint="Name its id under launcher.images.")
-    return specification.image
+    return named
 
 
 def digest_of_specification(specification: ContainerSpecification) -> str:

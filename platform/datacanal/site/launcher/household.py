@@ -116,9 +116,9 @@ class Household:
                 self._check_boot(wanted.boot)
         return self.state(wanted.name)
 
-    def image(self) -> ImageState:
-        """The one that containers get. Raises `ImageNotFound`."""
-        found = self.engine.image(self._settings.image)
+    def image(self, named: str | None) -> ImageState:
+        """The one of that id; None: the one that containers get. Raises `ContainerRefused`, `ImageNotFound`."""
+        found = self.engine.image(chosen_image(named, self.site, self._settings))
         label = found.labels.get(Label.ENVIRONMENT)
         return ImageState(id=found.id, environment=None if label is None else _environment(label))
 
@@ -205,7 +205,7 @@ class Household:
 
     def _configured(self, wanted: ContainerSpecification) -> dict[str, Any]:
         check_folders(mounts_of(wanted, self.site), self.site.name)
-        image = self.engine.image(chosen_image(wanted, self.site, self._settings)).id
+        image = self.engine.image(chosen_image(wanted.image, self.site, self._settings)).id
         network = self._network(wanted.pool)
         if network is None or network.labels.get(Label.BOOT) != wanted.boot:
             raise NotFound(what="network of a pool", name=wanted.pool)

@@ -85,7 +85,7 @@ class ContainerState(Document):
 
 
 class ImageState(Document):
-    """The image that containers of this site run: its id, and what a function finds in it, where its label says."""
+    """An image that containers of this site run: its id, and what a function finds in it, where its label says."""
 
     id: str
     environment: PythonEnvironment | None

@@ -95,7 +95,7 @@ def test_a_launcher_in_a_container_mounts_what_the_host_calls_the_folder(ground:
 
 def test_only_allowed_images_run(ground: Ground) -> None:
     def chosen(**changed: Any) -> str:
-        return chosen_image(specification(**changed), ground.core, ground.settings)
+        return chosen_image(specification(**changed).image, ground.core, ground.settings)
 
     assert chosen() == "datacanal-worker:latest"
     assert chosen(image=ALLOWED) == ALLOWED
@@ -196,7 +196,7 @@ def test_whatever_is_sent_is_refused_or_hardened(lasting: Ground, body: bytes) -
     try:
         wanted = parse_document(ContainerSpecification, body)
         check_folders(mounts_of(wanted, lasting.core), "core")
-        chosen_image(wanted, lasting.core, lasting.settings)
+        chosen_image(wanted.image, lasting.core, lasting.settings)
     except DatacanalError as refusal:
         assert 400 <= status_of(refusal) < 500  # noqa: PT017  # most are refused, and each must say so as a 4xx
         return
