@@ -1,4 +1,4 @@
-"""`datacanal approval …`: what functions ask of a site, and what its stewards say; on its own machine, agent or not."""
+"""`datacanal approval …`: what functions and publications ask of a site, and what its stewards say; on its machine."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ if TYPE_CHECKING:  # what the store needs is loaded by these commands alone, whe
 
 Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="Of the code; its first digits, if no other begins so.")]
 Image = Annotated[str | None, typer.Option("--image", help="Needed where the function was asked for in several.")]
+Product = Annotated[str | None, typer.Option("--product", help="Needed where the statement was asked for as several.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """The group."""
-    group = typer.Typer(help="Functions that ask a steward of a site; on its machine.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Functions and publications that ask a steward of a site; on its machine.", no_args_is_help=True
+    )
     group.command("list")(list_requests)
     group.command("show")(show)
     group.command("grant")(grant)
@@ -38,14 +41,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_requests(config: Config = DEFAULT_CONFIG, site: SiteName = None, as_json: AsJson = False) -> None:
-    """Every function that asked, the newest first."""
+    """Every function and every publication that asked, the newest first."""
     with _stewardship(config, site) as stewardship:
         found = stewardship.store.every()
     if as_json:
         _print([_document(each) for each in found])
         return
     print_table(
-        ["code", "function", "image", "state", "who", "purpose", "datasets", "asked (UTC)"],
+        ["code", "kind", "name", "image", "state", "who", "purpose", "datasets", "asked (UTC)"],
         [_row(each) for each in found],
     )
 
@@ -55,14 +58,15 @@ def show(
     config: Config = DEFAULT_CONFIG,
     site: SiteName = None,
     image: Image = None,
+    product: Product = None,
     pickle: Annotated[
         Path | None, typer.Option("--pickle", metavar="FILE", help="Write what runs to a new file.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """A request with the source of its function, as its sender wrote it; what runs is the pickle."""
+    """A request with the source of its function or statement, as its sender wrote it."""
     with _stewardship(config, site) as stewardship:
-        found = stewardship.find(digest, image)
+        found = stewardship.find(digest, image, product)
     if pickle is not None:
         _write(pickle, found)
     if as_json:
@@ -71,7 +75,8 @@ def show(
     for name, value in _document(found).items():
         text = ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
         print(visible(f"{name:<12} {text}"))
-    print("\nThe source, as its sender wrote it (what runs is the pickle of that digest):\n")
+    what_runs = "" if found.product else " (what runs is the pickle of that digest)"
+    print(f"\nThe source, as its sender wrote it{what_runs}:\n")
     for number, line in enumerate(found.source.split("\n"), start=1):
         print(f"{number:>5}  {visible(line, keep=chr(9))}")
 
@@ -81,31 +86,39 @@ def grant(
     config: Config = DEFAULT_CONFIG,
     site: SiteName = None,
     image: Image = None,
+    product: Product = None,
     expires: Annotated[str | None, typer.Option("--expires", help="30d, 12h, or an ISO date or time (UTC).")] = None,
 ) -> None:
-    """Let the function read the datasets that it asked for so far, from its next step on."""
+    """Let the function read, or the product be made of, the datasets asked for so far, from the next time on."""
     now = datetime.now(UTC)
     until = None if expires is None else parse_expiry(expires, now)
     with _stewardship(config, site) as stewardship:
-        decided = _decide(stewardship, digest, image, now, grant=True, until=until)
+        decided = _decide(stewardship.find(digest, image, product), stewardship, now, grant=True, until=until)
     ends = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%S} UTC"
-    print(visible(f"{_named(decided)} may read {', '.join(sorted(decided.granted))}{ends}"))
+    print(visible(f"{_named(decided)} {_may(decided)} {', '.join(sorted(decided.granted))}{ends}"))
 
 
-def revoke(digest: Digest, config: Config = DEFAULT_CONFIG, site: SiteName = None, image: Image = None) -> None:
-    """Take an approval back: nothing of the function begins any more, and what it makes now does not leave."""
+def revoke(
+    digest: Digest,
+    config: Config = DEFAULT_CONFIG,
+    site: SiteName = None,
+    image: Image = None,
+    product: Product = None,
+) -> None:
+    """Take an approval back: of a function nothing begins or leaves any more, of a product no further version."""
     with _stewardship(config, site) as stewardship:
-        decided = _decide(stewardship, digest, image, datetime.now(UTC), grant=False, until=None)
-    print(visible(f"{_named(decided)} may read nothing that needs an approval"))
+        seen = stewardship.find(digest, image, product)
+        decided = _decide(seen, stewardship, datetime.now(UTC), grant=False, until=None)
+    print(visible(f"{_named(decided)} {_may(decided)} nothing that needs an approval"))
 
 
 def _decide(
-    stewardship: Stewardship, digest: str, image: str | None, now: datetime, *, grant: bool, until: datetime | None
+    seen: Approval, stewardship: Stewardship, now: datetime, *, grant: bool, until: datetime | None
 ) -> Approval:
     from datacanal.site.store.approvals import Decision  # as above
 
     expires_ms = None if until is None else _ms(until)
-    return stewardship.decide(stewardship.find(digest, image), Decision(grant, _steward(), _ms(now), expires_ms))
+    return stewardship.decide(seen, Decision(grant, _steward(), _ms(now), expires_ms))
 
 
 def _steward() -> str:
@@ -153,6 +166,7 @@ def _row(found: Approval) -> list[str]:
 
     return [
         found.code[:SHORT],
+        _kind(found),
         found.name,
         short_image(found.image),
         _state(found),
@@ -174,7 +188,8 @@ def _state(found: Approval) -> str:
 
 def _document(found: Approval) -> dict[str, Any]:
     return {
-        "function": found.name,
+        "kind": _kind(found),
+        ("product" if found.product else "function"): found.name,
         "code": found.code,
         "image": found.image,
         "state": _state(found),
@@ -199,7 +214,17 @@ def _print(document: Any) -> None:
 def _named(found: Approval) -> str:
     from datacanal.site.approvals import SHORT, short_image  # as above
 
+    if found.product:
+        return f"the product {found.product} (code {found.code[:SHORT]})"
     return f"the function {found.name!r} (code {found.code[:SHORT]}, image {short_image(found.image)})"
+
+
+def _kind(found: Approval) -> str:
+    return "publication" if found.product else "function"
+
+
+def _may(found: Approval) -> str:
+    return "may be made of" if found.product else "may read"
 
 
 def _ms(moment: datetime) -> int:

@@ -8,7 +8,6 @@ from datacanal.domain.errors import NotAvailable
 
 _GROUPS = {
     "package": "packaged jobs",
-    "product": "data products",
     "key": "API keys",
     "subscription": "subscriptions to data products",
     "usage": "metering",

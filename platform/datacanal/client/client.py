@@ -15,6 +15,7 @@ from datacanal.client.address import no_token, resolve_ca, resolve_gateway, reso
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.product import PageMemory, Product, version_parameters
+from datacanal.client.products import ManagedProducts
 from datacanal.client.python_job import PythonJob, PythonTerms, declared
 from datacanal.client.requests import checked, python_request, statement_request
 from datacanal.client.schedules import Schedules
@@ -186,6 +187,11 @@ class Client:
             if after is None:
                 break
         return found[:limit]
+
+    @property
+    def products(self) -> ManagedProducts:
+        """Products that the caller publishes."""
+        return ManagedProducts(self._connection)
 
     def health(self) -> Health:
         """Whether the service is ready, and which sites are connected."""

@@ -107,6 +107,10 @@ class Connection:
         """The document that answers a body."""
         return self._read(document, self.call("POST", path, json=_as_json(body), repeatable=repeatable))
 
+    def patch(self, document: type[D], path: str, body: Document) -> D:
+        """The document that answers changes; fields that were not set are left out."""
+        return self._read(document, self.call("PATCH", path, json=body.model_dump(mode="json", exclude_unset=True)))
+
     def submit(self, document: type[D], path: str, body: Document | None) -> D:
         """POST with an Idempotency-Key of its own, so that it may be repeated and still happens once."""
         headers = {"Idempotency-Key": self._new_key()}

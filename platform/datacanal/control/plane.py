@@ -20,11 +20,11 @@ from datacanal.control.joining import SiteBook
 from datacanal.control.leases import Terms
 from datacanal.control.planner import Compiler, Planner
 from datacanal.control.presence import Presence
+from datacanal.control.products.assembly import ProductPlaces, Products, build_products
+from datacanal.control.products.consents import OwnersAtSites
+from datacanal.control.products.fetching import RelayedResults
 from datacanal.control.relays import RelayDesk
-from datacanal.control.schedules.book import ScheduleBook
-from datacanal.control.schedules.carrying import Carrier
-from datacanal.control.schedules.keeper import ScheduleKeeper
-from datacanal.control.schedules.publishing import Publisher
+from datacanal.control.schedules.assembly import Schedules, build_schedules
 from datacanal.control.tokens import TENANT, TokenBook
 from datacanal.control.uploads import UploadRelay
 from datacanal.control.words import WordsReader
@@ -52,8 +52,8 @@ class Plane:
     relays: RelayDesk
     issuer: Issuer
     words: WordsReader
-    schedules: ScheduleBook
-    keeper: ScheduleKeeper
+    schedules: Schedules
+    products: Products
 
     def load(self) -> None:
         """Read what the store remembers."""
@@ -69,12 +69,12 @@ class Plane:
     def begin_closing(self) -> None:
         """Answer everybody who waits for something that will not come any more."""
         self.coordinator.close()
-        for waiting in (self.relay, self.relays):
+        for waiting in (self.relay, self.relays, self.products.owners):
             waiting.refuse_all(ServiceBusy(reason="it is being stopped"))
 
     async def close(self) -> None:
         """End threads and tasks; what was begun in the store is finished."""
-        await self.keeper.close()
+        await self.schedules.keeper.close()
         await self.dispatcher.close()
         self.planner.close()
         self.desk.close()
@@ -88,7 +88,7 @@ def build_plane(
     compiler: Compiler,
     issuer: Issuer,
     door: SiteDoor,
-    publisher: Publisher | None = None,
+    places: ProductPlaces,
 ) -> Plane:
     """Put the parts together over an opened store."""
     desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
@@ -102,6 +102,8 @@ def build_plane(
     jobs = JobService(desk, planner, memory, catalogue, presence, limits)
     coordinator = Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s))
     relay = UploadRelay(desk, commands)
+    owners = OwnersAtSites(desk, commands, issuer, coordinator.absence)
+    products = build_products(desk, places, owners, RelayedResults(relay, issuer, clock))
     return Plane(
         sites=sites,
         desk=desk,
@@ -119,6 +121,6 @@ def build_plane(
         relays=RelayDesk(desk, commands),
         issuer=issuer,
         words=WordsReader(jobs, relay, issuer, coordinator.absence),
-        schedules=ScheduleBook(desk, jobs),
-        keeper=ScheduleKeeper(desk, Carrier(desk, jobs, publisher)),
+        products=products,
+        schedules=build_schedules(desk, jobs, products.versions),
     )

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine
@@ -18,20 +19,27 @@ from datacanal.control.binders import BinderPool
 from datacanal.control.catalogue import remember_sites
 from datacanal.control.clock import Clock, SystemClock
 from datacanal.control.compiling import StatementCompiler
-from datacanal.control.doors import bind_site_door, door_url, load_site_door, public_tls
+from datacanal.control.doors import bind_site_door, door_url, load_site_door
 from datacanal.control.first_tokens import ensure_first_tokens
 from datacanal.control.identity import load_issuer
 from datacanal.control.plane import Plane, build_plane
 from datacanal.control.planner import Compiler
+from datacanal.control.products.assembly import ProductPlaces
+from datacanal.control.products.ports import Workshop
 from datacanal.control.store.opening import open_store
 from datacanal.control.tokens import TENANT
 from datacanal.homes import only_one
 from datacanal.planning.rules import Rules
+from datacanal.products.builder import Builder
+from datacanal.products.requests import recent_queries
+from datacanal.serving.doors import public_tls
 from datacanal.serving.handlers import failure_fields
 from datacanal.serving.runner import HttpServer, address_of, bind, stop_asked
 from datacanal.serving.tls import mutual_server
 
 _RESTART_PAUSE_S = 1.0
+_BUILDER_BYTES = 2**30
+"""Of memory, for the process that builds a snapshot; it spills what does not fit."""
 _log = structlog.get_logger()
 
 
@@ -56,10 +64,12 @@ async def _serve(configuration: Configuration, binders: BinderPool) -> None:
     clock = SystemClock()
     engine = open_store(configuration.home, clock)
     await warming
+    workshop = Builder(configuration.home / "products-scratch", _BUILDER_BYTES)
+    workshop.clear()
     rules = Rules(subtrees=configuration.planning.subtrees, join_groups=configuration.planning.join_groups)
     async with (
-        running_plane(configuration, engine, clock, StatementCompiler(binders, rules)) as plane,
-        answering(plane, listening, for_sites, public_tls(configuration.control, configuration.home)),
+        running_plane(configuration, engine, clock, StatementCompiler(binders, rules), workshop) as plane,
+        answering(plane, listening, for_sites, public_tls(configuration.control, configuration.home, "control")),
     ):
         _log.info("control_ready", address=address_of(listening), sites=address_of(for_sites))
         await stop.wait()
@@ -84,20 +94,28 @@ async def answering(
 
 @asynccontextmanager
 async def running_plane(
-    configuration: Configuration, engine: Engine, clock: Clock, compiler: Compiler
+    configuration: Configuration, engine: Engine, clock: Clock, compiler: Compiler, workshop: Workshop
 ) -> AsyncIterator[Plane]:
-    """A plane whose dispatcher, sweeper and schedules run; closed with the block."""
+    """A plane whose dispatcher, sweeper, publisher and schedules run; closed with the block."""
     sites = tuple(site.name for site in configuration.sites)
     issuer = load_issuer(configuration.home, os.urandom)
     door = load_site_door(configuration.home)
-    plane = build_plane(engine, clock, configuration.limits, sites, compiler, issuer, door)
+    recent = partial(recent_queries, configuration.home)
+    places = ProductPlaces(configuration.products_store, configuration.home / "products-staging", workshop, recent)
+    plane = build_plane(engine, clock, configuration.limits, sites, compiler, issuer, door, places)
     plane.members.load()
     ensure_first_tokens(plane.desk, configuration, plane.members, door.fingerprint)
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
     plane.load()
-    tasks = [
-        asyncio.create_task(_for_ever(part)) for part in (plane.dispatcher.run, plane.coordinator.run, plane.keeper.run)
-    ]
+    products = plane.products
+    parts = (
+        plane.dispatcher.run,
+        plane.coordinator.run,
+        products.publisher.run,
+        products.shelves.run,
+        plane.schedules.keeper.run,
+    )
+    tasks = [asyncio.create_task(_for_ever(part)) for part in parts]
     try:
         yield plane
     finally:

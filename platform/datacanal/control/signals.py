@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 QUEUE = "queue"
 CATALOGUE = "catalogue"
+DRAFTS = "drafts"
 
 
 def job_signal(job: str) -> str:
@@ -19,6 +20,11 @@ def job_signal(job: str) -> str:
 def job_end_signal(job: str) -> str:
     """The job has ended."""
     return f"job-end:{job}"
+
+
+def version_signal(snapshot: str) -> str:
+    """Something about the product's version changed."""
+    return f"version:{snapshot}"
 
 
 def site_signal(site: str) -> str:

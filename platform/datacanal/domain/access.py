@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,6 +21,8 @@ class Action(StrEnum):
     READ_SITES = "read sites"
     MANAGE_TOKENS = "manage tokens"
     MANAGE_SCHEDULES = "manage schedules"
+    READ_PRODUCTS = "read products"
+    MANAGE_PRODUCTS = "manage products"
 
 
 _EVERYBODY_WITH_DATA = frozenset({"admin", "analyst", "publisher", "steward"})
@@ -34,6 +37,8 @@ PERMITTED: dict[Action, frozenset[str]] = {
     Action.READ_SITES: _EVERYBODY_WITH_DATA | {"operator"},
     Action.MANAGE_TOKENS: frozenset({"admin", "operator"}),
     Action.MANAGE_SCHEDULES: frozenset({"admin", "analyst", "publisher"}),
+    Action.READ_PRODUCTS: _EVERYBODY_WITH_DATA | {"developer"},
+    Action.MANAGE_PRODUCTS: frozenset({"admin", "publisher"}),
 }
 
 _GRANTABLE_BY_OPERATOR = frozenset({"operator", "site"})
@@ -70,3 +75,14 @@ def sees_job(principal: Principal, tenant: str, owner: str) -> bool:
 def reads_logs(principal: Principal, tenant: str, owner: str) -> bool:
     """Logs of a job are read by who sees the job, and by the stewards of its tenant."""
     return sees_job(principal, tenant, owner) or (principal.tenant == tenant and principal.role == "steward")
+
+
+def owns_product(principal: Principal, tenant: str, owner: str) -> bool:
+    """A product is its publisher's, and that of the admins of its tenant."""
+    return principal.tenant == tenant and (principal.role == "admin" or principal.name == owner)
+
+
+def is_named(principal: Principal, names: Iterable[str]) -> bool:
+    """Whether the principal, or one of its groups, is among `principal:NAME` and `group:NAME`."""
+    own = {f"principal:{principal.name}", *(f"group:{group}" for group in principal.groups)}
+    return not own.isdisjoint(names)

@@ -206,6 +206,7 @@ class VersionView(Document):
     restatements: list[Restatement] = Field(default_factory=list)
     problem: Problem | None
     reason: str | None = Field(description="what the publisher said when accepting or retiring it")
+    progress: str | None = Field(default=None, description="what a draft is at, in words")
 
 
 class VersionList(Document):

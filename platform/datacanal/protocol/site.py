@@ -12,6 +12,8 @@ hello again. `stale_fence` (409) on a report means: drop the attempt. Reports ma
     /v1/site/uploads/{upload}                  bytes → 204, with the headers Datacanal-Length (of the whole export) and
                                                Datacanal-Digest (its sha256 in hex); the body begins at the offset asked
     /v1/site/uploads/{upload}/refuse           Problem → 204
+    /v1/site/consents/{consent}                ConsentAnswer → 204
+    /v1/site/consents/{consent}/refuse         Problem → 204
 
 Before its first hello a site joins, with a one-time token, over the public API: `POST /v1/site/join`, Join → Joined;
 `GET /v1/site/door` → Door says later where the door is now. From then on it speaks mutual TLS with the control plane's
@@ -33,6 +35,7 @@ from datacanal.protocol.base import Document
 from datacanal.protocol.catalogue import DatasetReport, LakeReport
 from datacanal.protocol.plan import Plan, PlanColumn, PythonEnvironment
 from datacanal.protocol.problem import Problem
+from datacanal.protocol.products import Consent
 
 SITE_PROTOCOL = 1
 
@@ -203,9 +206,32 @@ class LogCommand(Document):
     authority: str
 
 
+class ConsentCommand(Document):
+    """Say to `/v1/site/consents/{consent}` whether what the plan reads here may be published as the product's version.
+
+    `statement` is the SQL as its submitter wrote it; of a function, that of its inputs. `authority` is the word of
+    whoever publishes, for the job and its plan.
+    """
+
+    kind: Literal["consent"] = "consent"
+    consent: str
+    product: str
+    version: str
+    statement: str
+    plan: Plan
+    authority: str
+
+
 Command = Annotated[
-    UploadCommand | RefreshCommand | DropCommand | RelayCommand | LogCommand, Field(discriminator="kind")
+    UploadCommand | RefreshCommand | DropCommand | RelayCommand | LogCommand | ConsentCommand,
+    Field(discriminator="kind"),
 ]
+
+
+class ConsentAnswer(Document):
+    """One answer for each dataset of the site that the plan reads."""
+
+    consents: list[Consent]
 
 
 class PollReply(Document):

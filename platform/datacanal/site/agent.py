@@ -18,6 +18,7 @@ from datacanal.protocol.site import (
     SITE_PROTOCOL,
     CatalogueReport,
     Command,
+    ConsentCommand,
     DropCommand,
     Heartbeat,
     Hello,
@@ -30,6 +31,7 @@ from datacanal.protocol.site import (
     Welcome,
 )
 from datacanal.site.attempts import Attempts
+from datacanal.site.consent_desk import ConsentDesk
 from datacanal.site.control_link import ControlLink
 from datacanal.site.fleet.port import Pool
 from datacanal.site.image_watch import ImageWatch
@@ -79,6 +81,7 @@ class Parts:
     results: ResultDesk
     relays: RelayServer
     words: WordsDesk
+    consents: ConsentDesk
     sweeper: Sweeper
     snapshots: CatalogueStore
     changed: asyncio.Event
@@ -197,6 +200,8 @@ class Agent:
                 await self._parts.results.upload(command)
             case LogCommand():
                 await self._parts.words.send(command)
+            case ConsentCommand():
+                await self._parts.consents.answer(command)
             case RelayCommand():
                 await self._parts.relays.serve(command)
             case RefreshCommand():

@@ -1,6 +1,7 @@
-"""Which functions this site's stewards approved: asked by the agent at every step, decided by them on its machine.
+"""What this site's stewards approved: asked by the agent at every step and publication, decided on its machine.
 
-An approval is for one function (the digest of its pickle) in one image, for the datasets that its steward saw named.
+An approval is for one function (the digest of its pickle) in one image, or for one statement as one product, and for
+the datasets that its steward saw named.
 What is decided counts for everything that begins or leaves afterwards: a function whose approval is revoked while it
 runs goes on in its sandbox, and the gate keeps what it made.
 """
@@ -35,13 +36,18 @@ class Approvals:
 
     def check(self, asked: Approval) -> None:
         """Raise `ApprovalNeeded`, and note the request, unless the function may read what it asks for."""
-        known = self.store.find(asked.code, asked.image)
+        if not self.holds(asked):
+            raise ApprovalNeeded(
+                site=self.site, name=asked.name, code_digest=asked.code[:SHORT], image=short_image(asked.image)
+            )
+
+    def holds(self, asked: Approval) -> bool:
+        """Whether a steward allows what is asked for; where none does, the request is noted."""
+        known = self.store.find(asked.code, asked.image, asked.product)
         if known is not None and known.allows(asked.datasets, _ms(self.clock())):
-            return
+            return True
         self.store.ask(asked)
-        raise ApprovalNeeded(
-            site=self.site, name=asked.name, code_digest=asked.code[:SHORT], image=short_image(asked.image)
-        )
+        return False
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,22 @@ class Stewardship:
     store: ApprovalStore
     record: RecordBook
 
-    def find(self, digest: str, image: str | None = None) -> Approval:
+    def find(self, digest: str, image: str | None = None, product: str | None = None) -> Approval:
         """The request whose code's digest begins so. Raises `NotFound`, and `BadField` where several do."""
         found = [
             each
             for each in self.store.every()
-            if digest and each.code.startswith(digest.lower()) and _is_image(each.image, image)
+            if digest
+            and each.code.startswith(digest.lower())
+            and _is_image(each.image, image)
+            and product in (None, each.product)
         ]
         if not found:
             raise NotFound(what="request for an approval", name=digest)
         if len(found) > 1:
-            several = ", ".join(f"{each.code[:SHORT]} in image {short_image(each.image)}" for each in found)
-            raise BadField(field="DIGEST", reason=f"several begin with {digest!r}: {several}; give more, or --image")
+            several = ", ".join(f"{each.code[:SHORT]} {_place(each)}" for each in found)
+            reason = f"several begin with {digest!r}: {several}; give more, or --image, or --product"
+            raise BadField(field="DIGEST", reason=reason)
         return found[0]
 
     def decide(self, seen: Approval, decision: Decision) -> Approval:
@@ -87,8 +97,18 @@ def _entry(decided: Approval, decision: Decision) -> Entry:
         decision="accepted" if decision.grant else "refused",
         principal=decision.by,
         digest=decided.code,
-        reason=f"the function {decided.name!r} in image {decided.image}: {what}",
+        reason=f"{_named(decided)}: {what}",
     )
+
+
+def _place(each: Approval) -> str:
+    return f"as {each.product}" if each.product else f"in image {short_image(each.image)}"
+
+
+def _named(decided: Approval) -> str:
+    if decided.product:
+        return f"publishing the statement as {decided.product}"
+    return f"the function {decided.name!r} in image {decided.image}"
 
 
 def _ms(now: datetime) -> int:

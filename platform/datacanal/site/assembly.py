@@ -22,6 +22,8 @@ from datacanal.site.agent import Agent, Identity, Parts, hello
 from datacanal.site.approvals import Approvals
 from datacanal.site.attempts import Attempts
 from datacanal.site.authorities import Authorities
+from datacanal.site.consent_desk import ConsentDesk
+from datacanal.site.consents import ConsentGate
 from datacanal.site.control_link import ControlLink
 from datacanal.site.exchange import Handout
 from datacanal.site.fetcher import Fetcher
@@ -176,6 +178,7 @@ def _parts(
         attempts=Attempts(runner, setup.pool, link, session, stores.work, stores.record, _now),
         results=_result_desk(setup, link, verifier.authorities, stores),
         relays=RelayServer(handout, link, keys, os.urandom),
+        consents=ConsentDesk(_consent_gate(site, verifier.authorities, book, stores), link),
         words=WordsDesk(_words_gate(site, verifier.authorities, book, stores), link),
         sweeper=Sweeper(setup.places, stores.work, _now, setup.limits.total_timeout_s),
         snapshots=stores.catalogue,
@@ -253,6 +256,18 @@ def _words_gate(site: Site, authorities: Authorities, book: PolicyBook, stores: 
         work=stores.work,
         egress=stores.egress,
         record=stores.record,
+        clock=_now,
+    )
+
+
+def _consent_gate(site: Site, authorities: Authorities, book: PolicyBook, stores: _Stores) -> ConsentGate:
+    return ConsentGate(
+        site=site.name,
+        lakes=site.lakes,
+        authorities=authorities,
+        policy_of=book.current,
+        approvals=Approvals(site.name, stores.approvals, _now),
+        record=stores.record.add,
         clock=_now,
     )
 

@@ -16,6 +16,7 @@ from datacanal.protocol.base import Document
 from datacanal.protocol.problem import Problem, error_of
 from datacanal.protocol.site import (
     CatalogueReport,
+    ConsentAnswer,
     Finish,
     Heartbeat,
     HeartbeatReply,
@@ -92,6 +93,12 @@ class ControlLink:
             "Datacanal-Digest": digest,
         }
         await self._send(f"uploads/{upload}", part, headers, _UPLOAD_TIMEOUT)
+
+    async def consent(self, consent: str, said: ConsentAnswer) -> None:
+        await self._post(f"consents/{consent}", said)
+
+    async def refuse_consent(self, consent: str, problem: Problem) -> None:
+        await self._post(f"consents/{consent}/refuse", problem)
 
     @asynccontextmanager
     async def relayed(self, ask: RelayAsk) -> AsyncIterator[AsyncIterator[bytes]]:

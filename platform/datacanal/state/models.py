@@ -292,7 +292,7 @@ class ProductRow(Owned, Base):
 class VersionRow(Owned, Base):
     """A version and its one snapshot. Documents are those of `protocol.products` and the snapshot's manifest.
 
-    `promote`: make it stable once it is staged.
+    `promote`: make it stable once it is staged. `role` and `groups` are what its publisher had when publishing it.
     """
 
     __tablename__ = "versions"
@@ -308,6 +308,8 @@ class VersionRow(Owned, Base):
     minor: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
     promote: Mapped[bool] = mapped_column(default=False)
+    role: Mapped[str] = mapped_column(String(16), default="publisher")
+    groups: Mapped[str] = mapped_column(default="[]")
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     lineage: Mapped[str]
     contract: Mapped[str]

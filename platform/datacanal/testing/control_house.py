@@ -10,17 +10,20 @@ import httpx
 
 from datacanal.configuration import Configuration, ControlSection, LimitsSection, SiteSection
 from datacanal.control.clock import Clock, SystemClock
-from datacanal.control.doors import bind_site_door, public_tls
+from datacanal.control.doors import bind_site_door
 from datacanal.control.plane import Plane
 from datacanal.control.planner import Compiler
+from datacanal.control.products.ports import Workshop
 from datacanal.control.service import answering, running_plane
 from datacanal.control.store.opening import open_store
+from datacanal.serving.doors import public_tls
 from datacanal.serving.runner import address_of, bind
 from datacanal.serving.tls import pinned_client
 from datacanal.site.identity import SiteIdentity, load_identity, load_membership
 from datacanal.site.joining import PublicDoor, Tokens, ensure_joined
 from datacanal.testing.agent_fake import ScriptedAgent
 from datacanal.testing.compiler_fake import ScriptedCompiler
+from datacanal.testing.product_fakes import FakeWorkshop
 
 SITES = ("core", "users")
 
@@ -85,6 +88,7 @@ async def control_house(
     clock: Callable[[], Clock] = SystemClock,
     limits: LimitsSection | None = None,
     public: ControlSection | None = None,
+    workshop: Workshop | None = None,
 ) -> AsyncIterator[ControlHouse]:
     """A control plane over the home, as it is after a start. Entering again with the same home is a restart.
 
@@ -98,10 +102,11 @@ async def control_house(
     )
     running_clock = clock()
     engine = open_store(home, running_clock)
-    async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler()) as plane:
+    builder = workshop or FakeWorkshop()
+    async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler(), builder) as plane:
         listening = bind("127.0.0.1:0", key="control.listen")
         for_sites = bind_site_door(configuration.control, home)
-        tls = public_tls(public or configuration.control, home)
+        tls = public_tls(public or configuration.control, home, "control")
         url = f"{'https' if tls else 'http'}://{address_of(listening)}"
         async with answering(plane, listening, for_sites, tls), AsyncExitStack() as resources:
             yield ControlHouse(plane, url, home, resources)

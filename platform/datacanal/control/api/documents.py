@@ -10,9 +10,27 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from datacanal.protocol.problem import Problem
-from datacanal.protocol.products import ScheduleRequest
+from datacanal.protocol.products import (
+    ProductRequest,
+    ProductUpdate,
+    PromoteRequest,
+    PublishRequest,
+    RetireRequest,
+    RollbackRequest,
+    ScheduleRequest,
+)
 from datacanal.protocol.public import JobRequest, TokenRequest
-from datacanal.protocol.site import CatalogueReport, Finish, Heartbeat, Hello, Join, Poll, RelayAsk, Start
+from datacanal.protocol.site import (
+    CatalogueReport,
+    ConsentAnswer,
+    Finish,
+    Heartbeat,
+    Hello,
+    Join,
+    Poll,
+    RelayAsk,
+    Start,
+)
 from datacanal.serving.problems import PROBLEM_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -29,6 +47,13 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Start,
     Finish,
     Problem,
+    ConsentAnswer,
+    ProductRequest,
+    ProductUpdate,
+    PublishRequest,
+    PromoteRequest,
+    RollbackRequest,
+    RetireRequest,
 )
 _REASONS = {
     400: "the request itself is wrong",

@@ -21,6 +21,7 @@ from datacanal.domain.errors import BadField, DatacanalError, Forbidden, NotFoun
 from datacanal.protocol.problem import Problem
 from datacanal.protocol.site import (
     CatalogueReport,
+    ConsentAnswer,
     Door,
     Finish,
     Heartbeat,
@@ -78,6 +79,7 @@ def site_routes(plane: Plane, acting: Any) -> APIRouter:
     _add_attempts(router, plane, acting)
     _add_uploads(router, plane, acting)
     _add_relays(router, plane, acting)
+    _add_consents(router, plane, acting)
     return router
 
 
@@ -228,6 +230,32 @@ def _add_relays(router: APIRouter, plane: Plane, acting: Any) -> None:
         """Say why a fetch is not served."""
         waiting = plane.relays.find(relay, caller.site)
         waiting.refuse(await read_document(request, Problem))
+        return nothing()
+
+
+def _add_consents(router: APIRouter, plane: Plane, acting: Any) -> None:
+    @router.post(
+        "/consents/{consent}",
+        status_code=204,
+        responses=problems(404, body=True),
+        openapi_extra=json_body(ConsentAnswer),
+    )
+    async def consent(request: Request, consent: str, caller: Member = acting) -> Response:
+        """Say whether the owners agree that something is published."""
+        said = await read_document(request, ConsentAnswer)
+        plane.products.owners.take(consent, caller.site, said)
+        return nothing()
+
+    @router.post(
+        "/consents/{consent}/refuse",
+        status_code=204,
+        responses=problems(404, body=True),
+        openapi_extra=json_body(Problem),
+    )
+    async def no_answer(request: Request, consent: str, caller: Member = acting) -> Response:
+        """Say why the owners cannot be asked."""
+        said = await read_document(request, Problem)
+        plane.products.owners.refuse(consent, caller.site, said)
         return nothing()
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
 from datacanal.control.jobs import JobService
+from datacanal.control.products.rows import living
 from datacanal.control.schedules.rows import (
     SCHEDULES,
     add_run,
@@ -23,11 +24,10 @@ from datacanal.control.schedules.rows import (
     waiting_runs,
 )
 from datacanal.control.schedules.times import Timetable, check_cron, next_due
-from datacanal.domain.access import Principal, sees_job
-from datacanal.domain.errors import NotFound
-from datacanal.domain.product_errors import NeverDue, ProductRetired, ScheduleExists
+from datacanal.domain.access import Principal
+from datacanal.domain.product_errors import NeverDue, ScheduleExists
 from datacanal.protocol.products import ScheduleList, ScheduleRequest, ScheduleRun, ScheduleRunList, ScheduleView
-from datacanal.state.models import ProductRow, ScheduleRow, ScheduleRunRow
+from datacanal.state.models import ScheduleRow, ScheduleRunRow
 
 
 class ScheduleBook:
@@ -140,17 +140,8 @@ def _store(change: Change, principal: Principal, row: ScheduleRow) -> ScheduleVi
     if change.session.scalars(select(ScheduleRow).filter_by(tenant=row.tenant, name=row.name)).first() is not None:
         raise ScheduleExists(name=row.name)
     if row.product is not None:
-        _check_product(change.session, principal, row.product)
+        living(change.session, principal, row.product)
     change.session.add(row)
     change.session.flush()
     change.wakes.add(SCHEDULES)
     return schedule_view(change.session, row)
-
-
-def _check_product(session: Session, principal: Principal, name: str) -> None:
-    """The product is there, and the principal's to publish."""
-    row = session.get(ProductRow, (principal.tenant, name))
-    if row is None or not sees_job(principal, row.tenant, row.principal):
-        raise NotFound(what="product", name=name)
-    if row.retired_at is not None:
-        raise ProductRetired(product=name, retired_at=f"{row.retired_at:%Y-%m-%d}", owner=row.principal)

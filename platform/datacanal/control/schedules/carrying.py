@@ -14,7 +14,7 @@ from datacanal.control.schedules.publishing import Publisher
 from datacanal.control.schedules.rows import owner_of
 from datacanal.control.signals import job_end_signal
 from datacanal.domain.access import Principal
-from datacanal.domain.errors import JobCancelled, NotAvailable
+from datacanal.domain.errors import JobCancelled
 from datacanal.domain.job import ENDED_JOBS, JobState
 from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.public import JobRequest, JobView
@@ -68,7 +68,7 @@ class Jobs(Protocol):
 class Carrier:
     """Carries runs out. What was begun before a crash is found again: the job by its key, the version by its job."""
 
-    def __init__(self, desk: Desk, jobs: Jobs, publisher: Publisher | None) -> None:
+    def __init__(self, desk: Desk, jobs: Jobs, publisher: Publisher) -> None:
         self._desk = desk
         self._jobs = jobs
         self._publisher = publisher
@@ -81,9 +81,7 @@ class Carrier:
             return ended.problem or problem_of(JobCancelled(job=job))
         if turn.product is None:
             return None
-        if self._publisher is None:
-            raise NotAvailable(key="gateway", what="a store of products", hint="Give the configuration a [gateway].")
-        snapshot = turn.snapshot or await self._published(self._publisher, turn, turn.product, job)
+        snapshot = turn.snapshot or await self._published(turn, turn.product, job)
         return await self._publisher.outcome(snapshot)
 
     async def _submitted(self, turn: Turn) -> str:
@@ -99,8 +97,8 @@ class Carrier:
                     return view
                 await end.next(_LOOK_S)
 
-    async def _published(self, publisher: Publisher, turn: Turn, product: str, job: str) -> str:
-        snapshot = await publisher.publish(turn.owner, product, job, promote=turn.promote, schedule=turn.schedule)
+    async def _published(self, turn: Turn, product: str, job: str) -> str:
+        snapshot = await self._publisher.publish(turn.owner, product, job, promote=turn.promote, schedule=turn.schedule)
         await self._desk.write(lambda change: _note(change, turn.run, state="publishing", snapshot=snapshot))
         return snapshot
 

@@ -23,7 +23,8 @@ _HEAD = "SELECT count, hash FROM record_head"
 _SIGN = "UPDATE record_head SET count = ?, hash = ?, signature = ?"
 _SAME = {
     "released": "job = ? AND step = ? AND kind = ? AND digest = ? AND receivers = ? AND decision = 'released'",
-    "refused": "job = ? AND step = ? AND kind = ? AND digest = ? AND fence = ? AND decision = 'refused' AND job <> ''",
+    "refused": "job = ? AND step = ? AND kind = ? AND digest = ? AND fence = ? AND decision = 'refused'"
+    " AND job <> '' AND kind <> 'publication'",
 }
 _TO_PUBLISH = "datacanal.record.head"
 
@@ -87,7 +88,8 @@ class RecordBook:
         """Write the entry in the session's transaction (no savepoint of it), at the end of the chain.
 
         What was released before, and what was refused before to the same attempt, is not written again: its entry is
-        given back. Raises `RecordDamaged` where the chain's end is not what was signed.
+        given back. A publication is decided each time that it is asked about. Raises `RecordDamaged` where the chain's
+        end is not what was signed.
         """
         known = self.known(session, entry)
         if known is not None:

@@ -11,14 +11,14 @@ from typing import Any, Literal
 from datacanal.protocol.labels import PolicyClass
 from datacanal.protocol.plan import PlanColumn
 
-Kind = Literal["step", "transfer", "result", "log", "peer", "policy", "approval"]
+Kind = Literal["step", "transfer", "result", "log", "peer", "policy", "approval", "publication"]
 """What was decided about: a step before it had an output, an output, words of attempts, another site, a policy, a
-function."""
+function or statement, what becomes of a dataset in a product."""
 Decision = Literal["released", "refused", "served", "accepted"]
 """`served`: released bytes went to a receiver. `accepted`: a peer was pinned, a policy taken into force, a function
-approved; what is taken back is `refused`."""
+approved, a publication agreed to; what is taken back is `refused`."""
 
-KINDS: tuple[Kind, ...] = ("step", "transfer", "result", "log", "peer", "policy", "approval")
+KINDS: tuple[Kind, ...] = ("step", "transfer", "result", "log", "peer", "policy", "approval", "publication")
 DECISIONS: tuple[Decision, ...] = ("released", "refused", "served", "accepted")
 BEGINNING = "0" * 64
 """The hash before the first entry."""

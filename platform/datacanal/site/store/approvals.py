@@ -1,4 +1,4 @@
-"""Functions that somebody asked a steward of this site to approve, and what the stewards said.
+"""Functions and publications that somebody asked a steward of this site to approve, and what the stewards said.
 
 The agent writes what is asked, the command line at the site what is decided, each beside the other.
 """
@@ -23,9 +23,10 @@ WAITING_AT_MOST = 100
 
 
 class ApprovalRow(Owned, Base):
-    """A function in an image. `datasets` were asked for so far, `granted` are those that the last grant named.
+    """A function in an image, or a statement for a product: `product` is empty for the one, `image` for the other.
 
-    Whose row it is says who asked first.
+    `datasets` were asked for so far, `granted` are those that the last grant named. Whose row it is says who asked
+    first.
     """
 
     __tablename__ = "approvals"
@@ -33,6 +34,7 @@ class ApprovalRow(Owned, Base):
 
     code: Mapped[str] = mapped_column(String(64), primary_key=True)
     image: Mapped[str] = mapped_column(String(128), primary_key=True)
+    product: Mapped[str] = mapped_column(String(127), primary_key=True)
     name: Mapped[str]
     source: Mapped[str]
     pickle: Mapped[str]
@@ -51,7 +53,9 @@ class ApprovalRow(Owned, Base):
 class Approval:
     """A function in an image. `code` is the digest of its pickle; `source` is what its sender says that it is.
 
-    `datasets` are those asked for, `granted` those that the last grant named; it holds until `expires_ms`.
+    Or, where `product` is named, a statement (or function) whose result is published as it: `code` is then the digest
+    of `source` with all that it is asked with. `datasets` are those asked for, `granted` those that the last grant
+    named; it holds until `expires_ms`.
     """
 
     code: str
@@ -65,6 +69,7 @@ class Approval:
     purpose: str | None
     datasets: frozenset[str]
     asked_ms: int
+    product: str = ""
     state: State = "requested"
     granted: frozenset[str] = frozenset()
     decided_by: str | None = None
@@ -93,22 +98,24 @@ class ApprovalStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def find(self, code: str, image: str) -> Approval | None:
-        """What is known of the function in the image."""
+    def find(self, code: str, image: str, product: str = "") -> Approval | None:
+        """What is known of the function in the image, or of the statement for the product."""
         with Session(self._engine) as session, session.begin():
-            row = session.get(ApprovalRow, (code, image))
+            row = session.get(ApprovalRow, (code, image, product))
             return None if row is None else _approval(row)
 
     def every(self) -> list[Approval]:
         """The newest request first."""
-        query = select(ApprovalRow).order_by(ApprovalRow.asked_ms.desc(), ApprovalRow.code, ApprovalRow.image)
+        query = select(ApprovalRow).order_by(
+            ApprovalRow.asked_ms.desc(), ApprovalRow.code, ApprovalRow.image, ApprovalRow.product
+        )
         with Session(self._engine) as session, session.begin():
             return [_approval(row) for row in session.scalars(query)]
 
     def ask(self, asked: Approval) -> None:
         """Note the request; one that is known already only gets the datasets that it did not name."""
         with Session(self._engine) as session, session.begin():
-            row = session.get(ApprovalRow, (asked.code, asked.image))
+            row = session.get(ApprovalRow, (asked.code, asked.image, asked.product))
             if row is None:
                 session.add(_row(asked))
                 session.flush()
@@ -122,7 +129,7 @@ class ApprovalStore:
         What was asked for meanwhile is not granted. Raises `NotFound` where the request is gone.
         """
         with Session(self._engine) as session, session.begin():
-            row = session.get(ApprovalRow, (seen.code, seen.image))
+            row = session.get(ApprovalRow, (seen.code, seen.image, seen.product))
             if row is None:
                 raise NotFound(what="request for an approval", name=seen.code[:12])
             row.state = "granted" if decision.grant else "revoked"

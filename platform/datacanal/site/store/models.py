@@ -102,7 +102,7 @@ class RecordRow(Owned, Base):
         one_of("kind", KINDS),
         one_of("decision", DECISIONS),
         Index(None, "job", "step"),
-        # A release counts once however often it is attempted, a refusal once per attempt.
+        # A release counts once however often it is attempted, a refusal once per attempt; who publishes may ask again.
         Index(
             "uq_record_released",
             "job", "step", "kind", "digest", "receivers",
@@ -113,7 +113,7 @@ class RecordRow(Owned, Base):
             "uq_record_refused",
             "job", "step", "kind", "digest", "fence",
             unique=True,
-            sqlite_where=text("decision = 'refused' AND job <> ''"),
+            sqlite_where=text("decision = 'refused' AND job <> '' AND kind <> 'publication'"),
         ),
     )  # fmt: skip
 

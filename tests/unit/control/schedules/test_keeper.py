@@ -38,7 +38,7 @@ def the_run(story: Story) -> ScheduleRunRow:
     return story.desk.read_now(lambda session: session.scalars(select(ScheduleRunRow)).one())
 
 
-async def kept(story: Story, publisher: Publisher | None, until: Callable[[], Awaitable[object]]) -> JobsThatSucceed:
+async def kept(story: Story, publisher: Publisher, until: Callable[[], Awaitable[object]]) -> JobsThatSucceed:
     """A keeper works until that has happened, and is stopped as a process is."""
     jobs = JobsThatSucceed(story.desk)
     keeper = ScheduleKeeper(story.desk, Carrier(story.desk, jobs, publisher))
@@ -88,13 +88,6 @@ def test_a_version_that_is_held_fails_the_run_and_keeps_its_reason(story: Story)
     assert "contract_held" in str(run.problem)
 
 
-def test_without_a_store_of_products_the_run_says_so(story: Story) -> None:
-    schedule(story)
-    story.clock.advance(1800)
-    asyncio.run(kept(story, None, ended(story)))
-    assert "[gateway]" in str(the_run(story).problem)
-
-
 def test_a_service_that_died_while_a_version_was_made_goes_on_with_the_same_one(story: Story) -> None:
     schedule(story)
     story.clock.advance(1800)
@@ -133,5 +126,5 @@ def test_a_calendar_that_tells_nothing_any_more_makes_nothing_due(story: Story, 
             while story.desk.read_now(lambda session: session.get_one(ScheduleRow, "sch_1").next_at) is not None:
                 await changes.next(20)
 
-    asyncio.run(kept(story, None, unknown))
+    asyncio.run(kept(story, PublisherOf(story.desk), unknown))
     assert story.desk.read_now(lambda session: session.scalars(select(ScheduleRunRow)).all()) == []

@@ -66,6 +66,8 @@ def upgrade() -> None:
         sa.Column("minor", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("promote", sa.Boolean(), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("groups", sa.Text(), nullable=False),
         sa.Column("job_id", sa.String(length=64), nullable=False),
         sa.Column("lineage", sa.Text(), nullable=False),
         sa.Column("contract", sa.Text(), nullable=False),
