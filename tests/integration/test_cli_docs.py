@@ -15,6 +15,7 @@ from datacanal.cli.demo.service import free_layout, running_service
 from datacanal.cli.init import make_directory
 from datacanal.cli.main import run
 from datacanal.client import Client
+from datacanal.client.requests import statement_request
 from datacanal.configuration import load_configuration
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -66,6 +67,30 @@ def test_the_commands_for_analysts_work(client: Client, tmp_path: Path) -> None:
     for command in shown:
         run_command(command.replace("JOB", job.id))
     assert (tmp_path / "answer.parquet").exists()
+
+
+def test_the_commands_for_schedules_work(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = commands("schedules.md")
+    assert len(shown) == 9
+    for command in shown:
+        run_command(command)
+    said = capsys.readouterr().out
+    assert "revenue: next" in said
+    assert "America/New_York" in said
+    assert [view.name for view in client.schedules.every()] == ["sessions"]
+
+
+def test_a_scheduled_job_gives_the_answer_that_its_statement_gives(client: Client) -> None:
+    statement = "SELECT count(*) AS n FROM transactions.payments"
+    client.schedules.create("counted", "0 0 1 1 *", statement_request(statement))
+    client.schedules.run("counted")
+    while not (found := client.schedules.runs("counted"))[0].job:
+        pass
+    job = client.job(str(found[0].job))
+    assert job.to_arrow() == client.sql(statement).to_arrow()
+    while (found := client.schedules.runs("counted"))[0].finished_at is None:
+        pass
+    assert found[0].state == "succeeded"
 
 
 def test_the_statements_for_analysts_find_what_was_planted(client: Client) -> None:

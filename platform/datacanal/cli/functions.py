@@ -34,14 +34,21 @@ def load_function(text: str) -> PythonJob:
     return function
 
 
+def asked_function(
+    function: PythonJob, texts: Mapping[str, str], timeouts: Mapping[str, float], purpose: str | None
+) -> tuple[PythonJob, dict[str, object]]:
+    """It and its values; what the command line says of timeouts and purpose comes before what the file says."""
+    terms = function.terms
+    asked = dataclasses.replace(terms, timeouts=timeouts or terms.timeouts, purpose=purpose or terms.purpose)
+    return PythonJob(function.function, asked), {name: _value(function, name, text) for name, text in texts.items()}
+
+
 def submit_function(
     client: Client, function: PythonJob, texts: Mapping[str, str], timeouts: Mapping[str, float], purpose: str | None
 ) -> Job:
-    """Submit it; what the command line says of timeouts and purpose comes before what the file says."""
-    terms = function.terms
-    asked = dataclasses.replace(terms, timeouts=timeouts or terms.timeouts, purpose=purpose or terms.purpose)
-    values = {name: _value(function, name, text) for name, text in texts.items()}
-    return client.submit(PythonJob(function.function, asked), **values)
+    """Submit it as `asked_function` says."""
+    asked, values = asked_function(function, texts, timeouts, purpose)
+    return client.submit(asked, **values)
 
 
 def _value(function: PythonJob, name: str, text: str) -> object:

@@ -11,7 +11,18 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from datacanal import __version__
-from datacanal.cli import approvals, catalogue, demonstration, jobs, parts, products, query, tokens, unbuilt
+from datacanal.cli import (
+    approvals,
+    catalogue,
+    demonstration,
+    jobs,
+    parts,
+    products,
+    query,
+    schedules,
+    tokens,
+    unbuilt,
+)
 from datacanal.cli.exits import CANCELLED, DONE, JOB_FAILED, exit_code
 from datacanal.cli.text import visible
 from datacanal.domain.errors import DatacanalError
@@ -54,7 +65,8 @@ def make_app() -> typer.Typer:
     """All commands."""
     app = typer.Typer(help="Run SQL across data lakes that stay where they are.", no_args_is_help=True, **_SETTINGS)  # type: ignore[arg-type]  # the settings are of several types
     app.callback(invoke_without_command=True)(_root)
-    for register in (parts, query, jobs, catalogue, approvals, products, tokens, demonstration, unbuilt):
+    groups = (parts, query, jobs, catalogue, approvals, products, schedules, tokens, demonstration, unbuilt)
+    for register in groups:
         register.add_to(app)
     return app
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from datacanal.cli.functions import load_function, names_function, submit_function
+from datacanal.cli.functions import asked_function, load_function, names_function, submit_function
 from datacanal.cli.output import FormatOption, OutputOption, StatsOption, chosen_format, put_result, put_stats
 from datacanal.cli.parameters import parse_params, split_params
 from datacanal.cli.progress import follow, tell_stats
@@ -16,6 +16,8 @@ from datacanal.cli.session import AsJson, connect, print_json
 from datacanal.cli.statement import read_statement
 from datacanal.cli.text import visible
 from datacanal.client import Client, Job
+from datacanal.client.requests import python_request, statement_request
+from datacanal.protocol.public import JobRequest
 
 Query = Annotated[
     str | None, typer.Argument(metavar="QUERY", help="One SELECT, or FILE.py:FUNCTION; - reads standard input.")
@@ -67,13 +69,30 @@ def asked_for(
     purpose: str | None,
 ) -> Callable[[Client], Job]:
     """What the command line asks for, checked and ready to submit; `timeouts` are queue, run and total."""
-    names = ("queue_timeout_s", "run_timeout_s", "total_timeout_s")
-    given = {name: value for name, value in zip(names, timeouts, strict=True) if value is not None}
+    given = _given(timeouts)
     if names_function(text):
         function, values = load_function(text), split_params(param or [])
         return lambda client: submit_function(client, function, values, given, purpose)
     params = parse_params(param or [])
     return lambda client: client.sql(text, params=params, timeouts=given, purpose=purpose)
+
+
+def request_of(
+    text: str,
+    param: list[str] | None,
+    timeouts: tuple[float | None, float | None, float | None],
+    purpose: str | None,
+) -> JobRequest:
+    """The same as a document, for a job that is submitted later."""
+    given = _given(timeouts)
+    if names_function(text):
+        return python_request(*asked_function(load_function(text), split_params(param or []), given, purpose))
+    return statement_request(text, parse_params(param or []), given, purpose)
+
+
+def _given(timeouts: tuple[float | None, float | None, float | None]) -> dict[str, float]:
+    names = ("queue_timeout_s", "run_timeout_s", "total_timeout_s")
+    return {name: value for name, value in zip(names, timeouts, strict=True) if value is not None}
 
 
 def explain(query: Query = None, file: File = None, param: Params = None, as_json: AsJson = False) -> None:

@@ -12,7 +12,6 @@ _GROUPS = {
     "subscription": "subscriptions to data products",
     "usage": "metering",
     "ledger": "the usage ledger",
-    "schedule": "schedules",
 }
 _HINT = "Run SQL jobs with `datacanal sql`; the changelog tells when this comes."
 

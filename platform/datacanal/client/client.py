@@ -6,35 +6,32 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
 
 from datacanal.client.address import no_token, resolve_ca, resolve_gateway, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
-from datacanal.client.parameters import json_params
 from datacanal.client.product import PageMemory, Product, version_parameters
 from datacanal.client.products import ManagedProducts
-from datacanal.client.python_job import PythonJob, PythonTerms, as_declared, declared
-from datacanal.domain.errors import BadField, SqlBadText
+from datacanal.client.python_job import PythonJob, PythonTerms, declared
+from datacanal.client.requests import checked, python_request, statement_request
+from datacanal.client.schedules import Schedules
+from datacanal.domain.errors import BadField
 from datacanal.domain.product import check_product_name
-from datacanal.protocol.base import Document
 from datacanal.protocol.public import (
     DatasetList,
     DatasetView,
     Explanation,
     Health,
     JobList,
-    JobRequest,
     JobSummary,
     JobView,
     LakeList,
     LakeView,
     NewToken,
-    PythonRequest,
     Role,
     SiteList,
     SiteView,
@@ -43,8 +40,6 @@ from datacanal.protocol.public import (
     TokenRequest,
     TokenView,
 )
-
-_D = TypeVar("_D", bound=Document)
 
 
 class Client:
@@ -101,12 +96,14 @@ class Client:
         purpose: str | None = None,
     ) -> Job:
         """Submit a statement; comes back at once. `params` bind its `$names` and are never spliced into it."""
-        request = _request(text, params, timeouts, purpose)
+        request = statement_request(text, params, timeouts, purpose)
         return Job(self._connection, self._connection.submit(JobView, "/v1/jobs", request))
 
     def explain(self, what: str | PythonJob, *, params: Mapping[str, Any] | None = None) -> Explanation:
         """The plan of a statement, or of a declared function, with its estimates; nothing runs."""
-        request = _request(what, params, None, None) if isinstance(what, str) else _python_request(what, params or {})
+        request = (
+            statement_request(what, params, None, None) if isinstance(what, str) else python_request(what, params or {})
+        )
         return self._connection.post(Explanation, "/v1/jobs/explain", request)
 
     @overload
@@ -157,8 +154,13 @@ class Client:
 
     def submit(self, function: PythonJob, /, **params: Any) -> Job:
         """Send a declared function to its site; comes back at once. Parameters are checked before anything is sent."""
-        request = _python_request(function, params)
+        request = python_request(function, params)
         return Job(self._connection, self._connection.submit(JobView, "/v1/jobs", request))
+
+    @property
+    def schedules(self) -> Schedules:
+        """Jobs that are submitted by themselves."""
+        return Schedules(self._connection)
 
     def product(
         self,
@@ -216,7 +218,7 @@ class Client:
         self, name: str, role: Role, *, groups: Sequence[str] = (), expires: datetime | None = None
     ) -> NewToken:
         """A new token; its secret is in the answer and nowhere else."""
-        request = _checked(TokenRequest, name=name, role=role, groups=list(groups), expires=expires)
+        request = checked(TokenRequest, name=name, role=role, groups=list(groups), expires=expires)
         return self._connection.post(NewToken, "/v1/tokens", request, repeatable=False)
 
     def tokens(self) -> list[TokenView]:
@@ -225,33 +227,3 @@ class Client:
     def revoke_token(self, token_id: str) -> None:
         """From now on nobody can use it."""
         self._connection.call("DELETE", f"/v1/tokens/{quote(token_id, safe='')}")
-
-
-def _request(
-    text: str, params: Mapping[str, Any] | None, timeouts: Timeouts | Mapping[str, float] | None, purpose: str | None
-) -> JobRequest:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise SqlBadText(what="a lone surrogate") from None
-    given = timeouts.model_dump() if isinstance(timeouts, Timeouts) else dict(timeouts or {})
-    return _checked(JobRequest, sql=text, params=json_params(params), timeouts=given, purpose=purpose)
-
-
-def _python_request(function: object, params: Mapping[str, Any]) -> JobRequest:
-    job = as_declared(function)
-    values = job.params(params)
-    given = job.terms.timeouts
-    timeouts = given.model_dump() if isinstance(given, Timeouts) else dict(given or {})
-    python = _checked(PythonRequest, **job.request())
-    return _checked(
-        JobRequest, kind="python", python=python, params=values, timeouts=timeouts, purpose=job.terms.purpose
-    )
-
-
-def _checked(document: type[_D], **fields: object) -> _D:
-    try:
-        return document.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadField(field=".".join(str(part) for part in first["loc"]), reason=first["msg"]) from None

@@ -24,6 +24,7 @@ from datacanal.control.products.assembly import ProductPlaces, Products, build_p
 from datacanal.control.products.consents import OwnersAtSites
 from datacanal.control.products.fetching import RelayedResults
 from datacanal.control.relays import RelayDesk
+from datacanal.control.schedules.assembly import Schedules, build_schedules
 from datacanal.control.tokens import TENANT, TokenBook
 from datacanal.control.uploads import UploadRelay
 from datacanal.control.words import WordsReader
@@ -51,6 +52,7 @@ class Plane:
     relays: RelayDesk
     issuer: Issuer
     words: WordsReader
+    schedules: Schedules
     products: Products
 
     def load(self) -> None:
@@ -72,6 +74,7 @@ class Plane:
 
     async def close(self) -> None:
         """End threads and tasks; what was begun in the store is finished."""
+        await self.schedules.keeper.close()
         await self.dispatcher.close()
         self.planner.close()
         self.desk.close()
@@ -100,6 +103,7 @@ def build_plane(
     coordinator = Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s))
     relay = UploadRelay(desk, commands)
     owners = OwnersAtSites(desk, commands, issuer, coordinator.absence)
+    products = build_products(desk, places, owners, RelayedResults(relay, issuer, clock))
     return Plane(
         sites=sites,
         desk=desk,
@@ -117,5 +121,6 @@ def build_plane(
         relays=RelayDesk(desk, commands),
         issuer=issuer,
         words=WordsReader(jobs, relay, issuer, coordinator.absence),
-        products=build_products(desk, places, owners, RelayedResults(relay, issuer, clock)),
+        products=products,
+        schedules=build_schedules(desk, jobs, products.versions),
     )

@@ -96,7 +96,7 @@ async def answering(
 async def running_plane(
     configuration: Configuration, engine: Engine, clock: Clock, compiler: Compiler, workshop: Workshop
 ) -> AsyncIterator[Plane]:
-    """A plane whose dispatcher, sweeper and publisher run; closed with the block."""
+    """A plane whose dispatcher, sweeper, publisher and schedules run; closed with the block."""
     sites = tuple(site.name for site in configuration.sites)
     issuer = load_issuer(configuration.home, os.urandom)
     door = load_site_door(configuration.home)
@@ -108,7 +108,13 @@ async def running_plane(
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
     plane.load()
     products = plane.products
-    parts = (plane.dispatcher.run, plane.coordinator.run, products.publisher.run, products.shelves.run)
+    parts = (
+        plane.dispatcher.run,
+        plane.coordinator.run,
+        products.publisher.run,
+        products.shelves.run,
+        plane.schedules.keeper.run,
+    )
     tasks = [asyncio.create_task(_for_ever(part)) for part in parts]
     try:
         yield plane

@@ -20,6 +20,7 @@ class Action(StrEnum):
     REFRESH_CATALOGUE = "refresh the catalogue"
     READ_SITES = "read sites"
     MANAGE_TOKENS = "manage tokens"
+    MANAGE_SCHEDULES = "manage schedules"
     READ_PRODUCTS = "read products"
     MANAGE_PRODUCTS = "manage products"
 
@@ -35,6 +36,7 @@ PERMITTED: dict[Action, frozenset[str]] = {
     Action.REFRESH_CATALOGUE: _EVERYBODY_WITH_DATA | {"operator"},
     Action.READ_SITES: _EVERYBODY_WITH_DATA | {"operator"},
     Action.MANAGE_TOKENS: frozenset({"admin", "operator"}),
+    Action.MANAGE_SCHEDULES: frozenset({"admin", "analyst", "publisher"}),
     Action.READ_PRODUCTS: _EVERYBODY_WITH_DATA | {"developer"},
     Action.MANAGE_PRODUCTS: frozenset({"admin", "publisher"}),
 }

@@ -110,6 +110,44 @@ class ScheduleExists(UserError):
     advises = "Remove it first, or choose another name."
 
 
+class BadCron(UserError):
+    code = "bad_cron"
+    says = "cron: {cron!r} is not valid: {reason}."
+    advises = (
+        "Write five fields: minute hour day-of-month month day-of-week; 30 18 * * 1-5 is half past six, Mon to Fri."
+    )
+
+
+class UnknownTimeZone(UserError):
+    """`suggestion` is the nearest one, or an empty text."""
+
+    code = "unknown_time_zone"
+    says = "timezone: there is no time zone {timezone!r}."
+    advises = "Write one of the IANA time zones, such as Asia/Shanghai{suggestion}."
+
+
+class UnknownCalendar(UserError):
+    """`suggestion` is the nearest one, or an empty text."""
+
+    code = "unknown_calendar"
+    says = "calendar: there is no calendar {calendar!r}."
+    advises = "Write a calendar of exchange-calendars, such as XSHG or XNYS{suggestion}."
+
+
+class NeverDue(UserError):
+    code = "never_due"
+    says = "cron: {cron!r} never comes due{where}."
+    advises = "Correct the days, or take another calendar."
+
+
+class RunLeftOut(ResourceError):
+    """Why a time that was due did not become a job."""
+
+    code = "run_left_out"
+    says = "This time was left out: {reason}."
+    advises = "`datacanal schedule run` runs the schedule now."
+
+
 class BuildFailed(ResourceError):
     code = "build_failed"
     says = "The snapshot could not be made: {reason}."

@@ -291,6 +291,10 @@ class ScheduleRun(Document):
     problem: Problem | None
 
 
+class ScheduleRunList(Document):
+    runs: list[ScheduleRun]
+
+
 class ScheduleView(Document):
     name: str
     owner: str

@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import BigInteger, TypeDecorator
@@ -398,6 +399,9 @@ class ScheduleRow(Owned, Base):
     next_at: Mapped[datetime | None]
 
 
+_ACTIVE_RUN = text("state IN ('running', 'publishing')")
+
+
 class ScheduleRunRow(Owned, Base):
     """A time that was due; one schedule never has two that run."""
 
@@ -405,6 +409,14 @@ class ScheduleRunRow(Owned, Base):
     __table_args__ = (
         one_of("state", ("waiting", "running", "publishing", "succeeded", "failed", "skipped")),
         UniqueConstraint("schedule_id", "due_at"),
+        Index(
+            "ux_schedule_runs_active",
+            "schedule_id",
+            unique=True,
+            sqlite_where=_ACTIVE_RUN,
+            postgresql_where=_ACTIVE_RUN,
+        ),
+        {"sqlite_autoincrement": True},  # the number of a run that was removed is never another's
     )
 
     id: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=True)

@@ -16,6 +16,7 @@ from datacanal.control.api.health import health_routes
 from datacanal.control.api.jobs import job_routes
 from datacanal.control.api.products import product_routes
 from datacanal.control.api.results import result_routes
+from datacanal.control.api.schedules import schedule_routes
 from datacanal.control.api.site import join_routes, site_routes
 from datacanal.control.api.tokens import token_routes
 from datacanal.control.plane import Plane
@@ -44,6 +45,7 @@ def build_app(plane: Plane, door_at: Callable[[str], str]) -> FastAPI:
         event_routes(plane, permitted),
         result_routes(plane, permitted),
         catalogue_routes(plane, permitted),
+        schedule_routes(plane, permitted),
         product_routes(plane, permitted),
         token_routes(plane, permitted),
         join_routes(plane, door_at),

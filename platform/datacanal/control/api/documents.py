@@ -17,6 +17,7 @@ from datacanal.protocol.products import (
     PublishRequest,
     RetireRequest,
     RollbackRequest,
+    ScheduleRequest,
 )
 from datacanal.protocol.public import JobRequest, TokenRequest
 from datacanal.protocol.site import (
@@ -36,6 +37,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
     JobRequest,
     TokenRequest,
+    ScheduleRequest,
     Join,
     Hello,
     CatalogueReport,

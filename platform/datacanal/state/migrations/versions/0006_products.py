@@ -169,11 +169,22 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["snapshot"], ["versions.snapshot"], name=op.f("fk_schedule_runs_snapshot")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedule_runs")),
         sa.UniqueConstraint("schedule_id", "due_at", name=op.f("uq_schedule_runs_schedule_id_due_at")),
+        sqlite_autoincrement=True,
+    )
+    active = sa.text("state IN ('running', 'publishing')")
+    op.create_index(
+        "ux_schedule_runs_active",
+        "schedule_runs",
+        ["schedule_id"],
+        unique=True,
+        sqlite_where=active,
+        postgresql_where=active,
     )
     op.execute("INSERT INTO revisions (id, number, tenant, principal) VALUES (1, 0, 'system', 'system')")
 
 
 def downgrade() -> None:
+    op.drop_index("ux_schedule_runs_active", table_name="schedule_runs")
     op.drop_table("schedule_runs")
     op.drop_index(op.f("ix_restatements_tenant_product_id"), table_name="restatements")
     op.drop_table("restatements")
