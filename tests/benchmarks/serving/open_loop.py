@@ -1,0 +1,107 @@
+"""An open-loop load: requests are due at fixed moments whether or not the one before is back, and a latency counts
+from the moment a request was due, so that a server that stops for a second is blamed for everything that waited.
+
+It never sleeps (the core is its own), since a timer's millisecond is more than some answers take. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.report import percentile
+
+_GIVES_UP_AFTER_S = 60.0
+_CHUNK = 1 << 18
+
+
+@dataclass
+class Connection:
+    """One request at a time, kept alive."""
+
+    socket: socket.socket
+    due: float = 0.0
+    received: bytearray = field(default_factory=bytearray)
+    head: int = 0
+    length: int | None = None
+
+    def send(self, request: bytes, due: float) -> None:
+        self.due = due
+        self.received.clear()
+        self.head, self.length = 0, None
+        self.socket.sendall(request)
+
+    def is_answered(self) -> bool:
+        """Takes what has come; whether the answer is whole. Raises `ConnectionError` for any but 200 and 304."""
+        if not (piece := self.socket.recv(_CHUNK)):
+            raise ConnectionError("the server closed a connection in the middle of an answer")
+        self.received += piece
+        if not self.head and not self._reads_head():
+            return False
+        if self.length is None:
+            return self.received.endswith(b"\r\n0\r\n\r\n")
+        return len(self.received) >= self.head + self.length
+
+    def _reads_head(self) -> bool:
+        self.head = self.received.find(b"\r\n\r\n") + 4
+        if self.head < 4:
+            self.head = 0
+            return False
+        status, *lines = bytes(self.received[: self.head]).lower().split(b"\r\n")
+        if status.split()[1] not in (b"200", b"304"):
+            raise ConnectionError(f"answered {status.decode()}")
+        lengths = [line.partition(b":")[2] for line in lines if line.startswith(b"content-length:")]
+        self.length = 0 if status.split()[1] == b"304" else int(lengths[0]) if lengths else None
+        return True
+
+
+def run(port: int, connections: int, seconds: float, per_s: float, requests: list[bytes]) -> list[float]:
+    """Seconds that each request took from when it was due."""
+    idle = deque(Connection(socket.create_connection(("127.0.0.1", port))) for _ in range(connections))
+    busy = {each.socket.fileno(): each for each in idle}
+    poll = select.epoll()
+    for number in busy:
+        poll.register(number, select.EPOLLIN)
+    took: list[float] = []
+    many = max(1, round(seconds * per_s))
+    sent, started = 0, time.perf_counter()
+    while len(took) < many:
+        now = time.perf_counter()
+        if now > started + seconds + _GIVES_UP_AFTER_S:
+            raise TimeoutError(f"{many - len(took)} of {many} requests were not answered")
+        while idle and sent < many and (due := started + sent / per_s) <= now:
+            idle.popleft().send(requests[sent % len(requests)], due)
+            sent += 1
+        for number, _ in poll.poll(0):
+            if busy[number].is_answered():
+                took.append(time.perf_counter() - busy[number].due)
+                idle.append(busy[number])
+    for each in busy.values():
+        each.socket.close()
+    return took
+
+
+def main(arguments: list[str]) -> int:
+    port, connections, seconds, per_s, headers, file = arguments
+    common = "".join(f"{name}: {value}\r\n" for name, value in json.loads(headers).items())
+    requests = [_request(line, common) for line in Path(file).read_text().splitlines()]
+    took_s = run(int(port), int(connections), float(seconds), float(per_s), requests)
+    figures = {"p50_ms": percentile(took_s, 0.5) * 1000, "p99_ms": percentile(took_s, 0.99) * 1000}
+    print(json.dumps({"requests": len(took_s), "failed": 0, **figures}))
+    return 0
+
+
+def _request(line: str, common: str) -> bytes:
+    path, _, etag = line.partition("\t")
+    condition = f"If-None-Match: {etag}\r\n" if etag else ""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{common}{condition}\r\n".encode()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
