@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
@@ -86,20 +86,15 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ControlSection(Section):
-    """`sites` is where agents call, by mutual TLS always; absent: on the host of `listen`, at a port that is kept.
+class DoorSection(Section):
+    """`certificate` and `key` (PEM) are for `listen`; beyond loopback one is made where none is given."""
 
-    `certificate` and `key` (PEM) are for `listen`; beyond loopback one is made where none is given.
-    """
-
-    listen: Listen = "127.0.0.1:8400"
-    sites: Listen | None = None
+    listen: Listen
     certificate: Path | None = None
     key: Path | None = None
-    database: str = "sqlite"
 
     @model_validator(mode="after")
-    def _certificate_with_key(self) -> ControlSection:
+    def _certificate_with_key(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key belong together")
         return self
@@ -110,11 +105,23 @@ class ControlSection(Section):
         return self.certificate is not None or host_of(self.listen) not in LOOPBACK
 
 
-class GatewaySection(Section):
-    """Validated only: the gateway does not exist yet and is not started."""
+class ControlSection(DoorSection):
+    """`sites` is where agents call, by mutual TLS always; absent: on the host of `listen`, at a port that is kept."""
+
+    listen: Listen = "127.0.0.1:8400"
+    sites: Listen | None = None
+    database: str = "sqlite"
+
+
+class GatewaySection(DoorSection):
+    """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers."""
 
     listen: Listen = "127.0.0.1:8401"
-    store: str = "products"
+    store: Path = Path("products")
+    memory: Size = 2**30
+    cache: Size = 256 * 2**20
+    threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
+    query_timeout_s: float = Field(default=30, gt=0, le=3600)
 
 
 LEAST_CONTAINER_BYTES = 384 * 2**20
@@ -221,6 +228,13 @@ class PlanningSection(Section):
     join_groups: bool = Field(default=True, description="rows that find no partner at their own site do not travel")
 
 
+def url_of(door: DoorSection) -> str:
+    """Where callers of this machine find it."""
+    host, _, port = door.listen.rpartition(":")
+    scheme = "https" if door.is_secured else "http"
+    return f"{scheme}://{'127.0.0.1' if host in EVERYWHERE else host}:{port}"
+
+
 class Configuration(Section):
     """The whole file, with paths made absolute."""
 
@@ -240,6 +254,15 @@ class Configuration(Section):
                 return site
         raise BadConfiguration(file=str(self.file), key="sites", reason=f"there is no site {name!r}")
 
+    def gateway_on(self, listen: str | None) -> GatewaySection:
+        """The section of the gateway, on that address where one is given. Raises `BadConfiguration`."""
+        section = self.gateway or GatewaySection(store=self.home / "products")
+        try:
+            return GatewaySection.model_validate({**section.model_dump(), "listen": listen or section.listen})
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise BadConfiguration(file=str(self.file), key="gateway.listen", reason=reason) from None
+
     def site_home(self, name: str) -> Path:
         """Where the site keeps its own state."""
         return self.home / "sites" / name
@@ -247,9 +270,7 @@ class Configuration(Section):
     @property
     def control_url(self) -> str:
         """Where the control plane of this file answers."""
-        host, _, port = self.control.listen.rpartition(":")
-        scheme = "https" if self.control.is_secured else "http"
-        return f"{scheme}://{'127.0.0.1' if host in EVERYWHERE else host}:{port}"
+        return url_of(self.control)
 
 
 def load_configuration(file: Path) -> Configuration:
@@ -291,12 +312,13 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
     base = loaded.file.parent
     sites = [_absolute_site(base, site) for site in loaded.sites]
     home = (base / loaded.home).resolve()
-    return loaded.model_copy(update={"home": home, "control": _absolute_control(base, loaded.control), "sites": sites})
+    doors = {"control": _absolute(base, loaded.control), "gateway": loaded.gateway and _absolute(base, loaded.gateway)}
+    return loaded.model_copy(update={"home": home, **doors, "sites": sites})
 
 
-def _absolute_control(base: Path, control: ControlSection) -> ControlSection:
-    given = {name: file for name in ("certificate", "key") if (file := getattr(control, name)) is not None}
-    return control.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
+def _absolute(base: Path, section: DoorSection) -> DoorSection:
+    given = {name: file for name in ("certificate", "key", "store") if (file := getattr(section, name, None))}
+    return section.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
 
 
 def _absolute_site(base: Path, site: SiteSection) -> SiteSection:

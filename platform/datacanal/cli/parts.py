@@ -16,7 +16,7 @@ from datacanal.cli.init import Layout, make_directory
 from datacanal.cli.text import visible
 from datacanal.cli.up import run_up
 from datacanal.configuration import load_configuration
-from datacanal.domain.errors import BadConfiguration, BadPolicy, LakeUnreadable, NotAvailable
+from datacanal.domain.errors import BadConfiguration, BadPolicy, LakeUnreadable
 from datacanal.logs import configure_logs
 
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
@@ -103,9 +103,20 @@ def _refusing_lakes(config: Path) -> Iterator[None]:
         raise BadConfiguration(file=str(config), key="sites.lakes.url", reason=error.detail) from None
 
 
-def serve_gateway(config: Config = _DEFAULT) -> None:
-    """Not built yet: the metered data API."""
-    raise NotAvailable(key="datacanal serve gateway", what="the gateway", hint=f"Leave it out; {config} stays valid.")
+def serve_gateway(
+    config: Config = _DEFAULT,
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where, instead of what the configuration says.")
+    ] = None,
+) -> None:
+    """Run a gateway: developers call data products there. Any number may run, each on an address of its own."""
+    configuration = load_configuration(config)
+    section = configuration.gateway_on(listen)
+    # As above.
+    from datacanal.gateway.service import serve_gateway as serve
+
+    configure_logs("gateway")
+    serve(configuration, section)
 
 
 def serve_launcher(config: Config = _DEFAULT) -> None:

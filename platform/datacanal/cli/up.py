@@ -45,16 +45,19 @@ def tell(line: str) -> None:
 
 
 def parts_of(configuration: Configuration) -> list[Part]:
-    """The control plane and every site; before them the launcher, where a pool needs it."""
+    """The control plane, every site and the gateway; before them the launcher, where a pool needs it."""
     logs = configuration.home / "logs"
     config = ["--config", str(configuration.file)]
     sites = [Part(f"site {site.name}", ["serve", "site", site.name, *config], logs / f"site-{site.name}.log")
              for site in configuration.sites]  # fmt: skip
+    gateway = (
+        [] if configuration.gateway is None else [Part("gateway", ["serve", "gateway", *config], logs / "gateway.log")]
+    )
     control = Part("control", ["serve", "control", *config], logs / "control.log")
     if all(site.pool.backend == "local" for site in configuration.sites):
-        return [control, *sites]
+        return [control, *sites, *gateway]
     launcher = Part("launcher", ["serve", "launcher", *config], logs / "launcher.log", serves_others=True)
-    return [launcher, control, *sites]
+    return [launcher, control, *sites, *gateway]
 
 
 @contextmanager

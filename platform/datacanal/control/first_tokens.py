@@ -15,6 +15,7 @@ from datacanal.control.tokens import TENANT, live_tokens, new_token, secret_is_o
 from datacanal.domain.access import Principal
 from datacanal.homes import SITE_CERTIFICATE, SITE_MEMBERSHIP, SITE_TOKEN, write_secret
 from datacanal.protocol.public import Role, TokenRequest
+from datacanal.state.revisions import grow
 
 _SYSTEM = Principal(tenant=TENANT, name="system", role="admin")
 _log = structlog.get_logger()
@@ -52,6 +53,7 @@ def _ensure_token(desk: Desk, file: Path, role: Role, name: str, door: str) -> N
         if not secret_is_of(_read(file), known):
             row, secret = new_token(change.clock, _SYSTEM, TokenRequest(name=name, role=role), door)
             change.session.add(row)
+            grow(change.session)
             write_secret(file, f"{secret}\n".encode("ascii"))
 
     desk.write_now(ensure)

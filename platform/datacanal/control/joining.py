@@ -11,11 +11,12 @@ from sqlalchemy import delete, select
 from datacanal.certificates import Certificate, read_site_certificate
 from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
-from datacanal.control.tokens import TokenBook, why_ended
+from datacanal.control.tokens import TokenBook
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import JoinRefused, Unauthenticated
 from datacanal.protocol.site import Join
 from datacanal.state.models import SessionRow, SiteCertificateRow, SiteRow, TokenRow
+from datacanal.state.tokens import why_ended
 
 _log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from datacanal.control.binders import BinderPool
 from datacanal.control.catalogue import remember_sites
 from datacanal.control.clock import Clock, SystemClock
 from datacanal.control.compiling import StatementCompiler
-from datacanal.control.doors import bind_site_door, door_url, load_site_door, public_tls
+from datacanal.control.doors import bind_site_door, door_url, load_site_door
 from datacanal.control.first_tokens import ensure_first_tokens
 from datacanal.control.identity import load_issuer
 from datacanal.control.plane import Plane, build_plane
@@ -27,6 +27,7 @@ from datacanal.control.store.opening import open_store
 from datacanal.control.tokens import TENANT
 from datacanal.homes import only_one
 from datacanal.planning.rules import Rules
+from datacanal.serving.doors import public_tls
 from datacanal.serving.handlers import failure_fields
 from datacanal.serving.runner import HttpServer, address_of, bind, stop_asked
 from datacanal.serving.tls import mutual_server
@@ -59,7 +60,7 @@ async def _serve(configuration: Configuration, binders: BinderPool) -> None:
     rules = Rules(subtrees=configuration.planning.subtrees, join_groups=configuration.planning.join_groups)
     async with (
         running_plane(configuration, engine, clock, StatementCompiler(binders, rules)) as plane,
-        answering(plane, listening, for_sites, public_tls(configuration.control, configuration.home)),
+        answering(plane, listening, for_sites, public_tls(configuration.control, configuration.home, "control")),
     ):
         _log.info("control_ready", address=address_of(listening), sites=address_of(for_sites))
         await stop.wait()

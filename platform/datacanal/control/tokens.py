@@ -1,13 +1,7 @@
-"""Tokens: made once, kept as digests, checked in constant time on every request.
-
-A secret reads `dct_<id>_<hex>`. That of a site's token ends with `_<fingerprint>` of the door that the site joins at,
-by which it knows the control plane before it has ever spoken with it.
-"""
+"""Tokens: made once, kept as digests, checked in constant time on every request."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import secrets
 from datetime import datetime
@@ -22,6 +16,8 @@ from datacanal.domain.access import Principal, check_may_grant
 from datacanal.domain.errors import BadField, NotFound, Unauthenticated
 from datacanal.protocol.public import NewToken, TokenList, TokenRequest, TokenView
 from datacanal.state.models import TokenRow
+from datacanal.state.revisions import grow
+from datacanal.state.tokens import digest_of, id_in, is_secret_of, why_ended
 
 TENANT = "default"
 _SECRET_BYTES = 32
@@ -55,8 +51,7 @@ class TokenBook:
     def known(self, secret: str) -> TokenRow | None:
         """The token of that secret, whether it still holds or not."""
         row = self._rows.get(id_in(secret))
-        digest = row.digest if row is not None else _digest("")
-        return row if hmac.compare_digest(digest, _digest(secret)) else None
+        return row if is_secret_of(row.digest if row is not None else None, secret) else None
 
     def renew(self, row: TokenRow) -> None:
         """Take over what was just written to the store."""
@@ -68,7 +63,7 @@ class TokenBook:
         if request.expires is not None and request.expires.tzinfo is None:
             raise BadField(field="expires", reason="a time zone is needed, for instance 2030-01-31T00:00:00Z")
         row, secret = new_token(self._desk.clock, creator, request, self._door)
-        await self._desk.write(lambda change: change.session.add(row))
+        await self._desk.write(lambda change: _add(change, row))
         self._rows[row.id] = row
         return NewToken(token=token_view(row), secret=secret)
 
@@ -88,21 +83,16 @@ class TokenBook:
         return token_view(revoked)
 
 
+def _add(change: Change, row: TokenRow) -> None:
+    change.session.add(row)
+    grow(change.session)
+
+
 def _revoke(change: Change, token_id: str) -> TokenRow:
     row = change.session.get_one(TokenRow, token_id)
     row.revoked_at = row.revoked_at or change.clock.now()
+    grow(change.session)
     return row
-
-
-def why_ended(row: TokenRow, now: datetime) -> str | None:
-    """Why the token does not hold any more, in words; None while it does."""
-    if row.revoked_at is not None:
-        return "the token was revoked"
-    if row.used_at is not None:
-        return "the token was used: it was for one join"
-    if row.expires_at is not None and row.expires_at <= now:
-        return "the token has expired"
-    return None
 
 
 def new_token(clock: Clock, creator: Principal, request: TokenRequest, door: str) -> tuple[TokenRow, str]:
@@ -118,7 +108,7 @@ def new_token(clock: Clock, creator: Principal, request: TokenRequest, door: str
         name=request.name,
         role=request.role,
         groups=json.dumps(request.groups, ensure_ascii=False),
-        digest=_digest(secret),
+        digest=digest_of(secret),
         created_at=clock.now(),
         expires_at=request.expires,
         revoked_at=None,
@@ -135,7 +125,7 @@ def live_tokens(session: Session, role: str, name: str, now: datetime) -> list[T
 
 def secret_is_of(secret: str, rows: list[TokenRow]) -> bool:
     """Whether the secret belongs to one of the tokens."""
-    return any(hmac.compare_digest(row.digest, _digest(secret)) for row in rows)
+    return any(is_secret_of(row.digest, secret) for row in rows)
 
 
 def token_view(row: TokenRow) -> TokenView:
@@ -151,14 +141,3 @@ def token_view(row: TokenRow) -> TokenView:
             "used_at": row.used_at,
         }
     )
-
-
-def id_in(secret: str) -> str:
-    """The id of the token that this would be the secret of; it is no secret itself."""
-    parts = secret.split("_")
-    return f"tok_{parts[1]}" if len(parts) in (3, 4) else ""
-
-
-def _digest(secret: str) -> str:
-    """The secret holds 256 random bits, so one fast hash keeps it; the fingerprint at its end is for the site alone."""
-    return hashlib.sha256("_".join(secret.split("_")[:3]).encode()).hexdigest()

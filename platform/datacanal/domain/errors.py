@@ -112,6 +112,18 @@ class BodyTooLarge(UserError):
     advises = "Send less in one request."
 
 
+class AddressTooLong(UserError):
+    code = "address_too_long"
+    says = "The address is longer than {limit_bytes} bytes."
+    advises = "Ask for fewer values in one request."
+
+
+class HeadTooLong(UserError):
+    code = "head_too_long"
+    says = "The head of the request is longer than {limit_bytes} bytes."
+    advises = "Send fewer or shorter headers, and a shorter address."
+
+
 class BodyTooSlow(UserError):
     code = "body_too_slow"
     says = "The request did not arrive whole within {limit_s} s."

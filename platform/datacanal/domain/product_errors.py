@@ -115,3 +115,16 @@ class BuildFailed(ResourceError):
     says = "The snapshot could not be made: {reason}."
     advises = "Publish again; if it stays, give the operator the product's name and this code."
     retriable = True
+
+
+class BuildOutOfMemory(ResourceError):
+    code = "build_out_of_memory"
+    says = "The snapshot needs more memory than the {limit_bytes} bytes that a builder has."
+    advises = "Publish fewer or narrower columns, or ask the operator for more memory for builders."
+
+
+class BuildOutOfDisk(ResourceError):
+    code = "build_out_of_disk"
+    says = "No space is left for the snapshot or for sorting it."
+    advises = "Ask the operator for more space in the store of products and in the service's home; then publish again."
+    retriable = True

@@ -31,6 +31,9 @@ class Rule:
         return {"lossless": self.lossless, "arrow": self.arrow, "parquet": self.parquet}[target]
 
 
+TYPE_KEY = b"datacanal.type"
+"""Metadata of an Arrow field that holds the DuckDB type."""
+
 _AS_TEXT = Rule("string", arrow="VARCHAR", parquet="VARCHAR")
 _AS_IS = Rule("string")
 _SMALL = Rule("plain")

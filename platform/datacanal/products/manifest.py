@@ -11,6 +11,8 @@ from pydantic import Field
 from datacanal.protocol.base import Document
 
 MANIFEST = "manifest.json"
+BY_KEY = "by_key.parquet"
+BY_SESSION = "by_session.parquet"
 ROW_GROUP_ROWS = 16_384
 
 

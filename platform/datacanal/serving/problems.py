@@ -31,9 +31,11 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     errors.StaleFence: 409,
     errors.ResultExpired: 410,
     errors.BodyTooLarge: 413,
+    errors.AddressTooLong: 414,
     errors.MediaTypeNotSupported: 415,
     errors.RangeNotSatisfiable: 416,
     errors.QueueFull: 429,
+    errors.HeadTooLong: 431,
     errors.TransferRefused: 403,
     errors.PeerUnknown: 403,
     errors.JoinRefused: 403,
@@ -69,7 +71,7 @@ def problem_response(error: DatacanalError) -> Response:
     """The error as a problem document."""
     status = status_of(error)
     return Response(
-        problem_of(error, status).model_dump_json(), status, headers=_headers(status), media_type=PROBLEM_TYPE
+        problem_of(error, status).model_dump_json(), status, headers=headers_of(status), media_type=PROBLEM_TYPE
     )
 
 
@@ -79,7 +81,8 @@ def relayed_response(problem: Problem, error: DatacanalError) -> Response:
     return Response(problem.model_copy(update={"status": status}).model_dump_json(), status, media_type=PROBLEM_TYPE)
 
 
-def _headers(status: int) -> dict[str, str]:
+def headers_of(status: int) -> dict[str, str]:
+    """What an answer of that status says beside its document."""
     match status:
         case 401:
             return {"WWW-Authenticate": "Bearer"}

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from datacanal.certificates import fingerprint_in
-from datacanal.domain.errors import BadRequest, BodyTooSlow, DatacanalError
+from datacanal.domain.errors import BadRequest, BodyTooSlow, DatacanalError, HeadTooLong
 from datacanal.protocol.problem import problem_of
 from datacanal.serving.problems import PROBLEM_TYPE, status_of
 
@@ -65,7 +65,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._head_deadline is not None:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES + len(data):
-                self._refuse(BadRequest(reason=f"the head is longer than {MAX_HEAD_BYTES} bytes"))
+                self._refuse(HeadTooLong(limit_bytes=MAX_HEAD_BYTES))
                 return
         super().data_received(data)
 

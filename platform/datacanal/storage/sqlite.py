@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Literal
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -39,6 +40,24 @@ def open_database(file: Path, migrations: Path, *, begin: Begin) -> Engine:
     event.listen(engine, "begin", lambda connection: _begin(connection, begin))
     migrate(engine, migrations)
     return engine
+
+
+def read_database(file: Path) -> Engine:
+    """The engine on a database that another process keeps; nothing can be written, and nothing is made or migrated."""
+    engine = create_engine(
+        f"sqlite:///file:{quote(str(file))}?mode=rw&uri=true",  # a reader, too, writes in the index of the WAL
+        connect_args={"check_same_thread": False},
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _prepare_reader)
+    event.listen(engine, "begin", lambda connection: _begin(connection, "BEGIN"))
+    return engine
+
+
+def _prepare_reader(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    for pragma in ("query_only=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _prepare(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:

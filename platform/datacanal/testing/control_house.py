@@ -10,11 +10,12 @@ import httpx
 
 from datacanal.configuration import Configuration, ControlSection, LimitsSection, SiteSection
 from datacanal.control.clock import Clock, SystemClock
-from datacanal.control.doors import bind_site_door, public_tls
+from datacanal.control.doors import bind_site_door
 from datacanal.control.plane import Plane
 from datacanal.control.planner import Compiler
 from datacanal.control.service import answering, running_plane
 from datacanal.control.store.opening import open_store
+from datacanal.serving.doors import public_tls
 from datacanal.serving.runner import address_of, bind
 from datacanal.serving.tls import pinned_client
 from datacanal.site.identity import SiteIdentity, load_identity, load_membership
@@ -101,7 +102,7 @@ async def control_house(
     async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler()) as plane:
         listening = bind("127.0.0.1:0", key="control.listen")
         for_sites = bind_site_door(configuration.control, home)
-        tls = public_tls(public or configuration.control, home)
+        tls = public_tls(public or configuration.control, home, "control")
         url = f"{'https' if tls else 'http'}://{address_of(listening)}"
         async with answering(plane, listening, for_sites, tls), AsyncExitStack() as resources:
             yield ControlHouse(plane, url, home, resources)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from datacanal.formats.types import TYPE_KEY
 from datacanal.protocol.plan import PlanColumn
 from datacanal.site.engine.output import OutputFile
 
@@ -16,8 +17,6 @@ BATCH_ROWS = 4096
 """Rows that DuckDB hands over at once: few, so that wide rows do not fill memory."""
 _CHUNK_BYTES = 8 * 2**20
 _CHUNK_ROWS = 122_880
-TYPE_KEY = b"datacanal.type"
-"""Field metadata that holds the DuckDB type."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 

@@ -1,0 +1,174 @@
+"""The gateway as an ASGI application: addresses, methods, tokens, and every failure as a problem document."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from datacanal.domain.access import Principal
+from datacanal.domain.errors import AddressTooLong, DatacanalError, MethodNotAllowed, NotFound, Unauthenticated
+from datacanal.gateway import documents
+from datacanal.gateway.callers import caller_of, check_may_read, product_for, standing
+from datacanal.gateway.calls import Call, problem_answer
+from datacanal.gateway.catalogue import catalogue_page
+from datacanal.gateway.choosing import CHOICES, choose
+from datacanal.gateway.conditions import conditions
+from datacanal.gateway.data import DataRoute
+from datacanal.gateway.estimating import Estimates
+from datacanal.gateway.leaving import ClientLeft, unless_left
+from datacanal.gateway.openapi import general_document, product_document
+from datacanal.gateway.parameters import read_pairs, single
+from datacanal.gateway.telling import told
+from datacanal.gateway.view import Product, View
+from datacanal.serving.handlers import failure_fields
+
+MOST_ADDRESS_BYTES = 32 * 1024
+_READING = ("GET", "HEAD")
+_STALE_S = 5.0
+_log = structlog.get_logger()
+
+_Route = Callable[[Call, View, str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """`views` gives the newest view, and when the store was last looked at (monotonic)."""
+
+    views: Callable[[], View]
+    looked_at: Callable[[], float]
+    data: DataRoute
+    estimates: Estimates
+    now: Callable[[], datetime]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        call = Call(scope, receive, send)
+        try:
+            await self._route(call)
+        except DatacanalError as error:
+            await call.answer(problem_answer(error))
+        except ClientLeft:
+            return
+        except Exception as error:
+            _log.error("request_broke", request=call.id, method=call.method, **failure_fields(error))
+            await call.answer(problem_answer(DatacanalError()))
+
+    async def _route(self, call: Call) -> None:
+        if len(call.scope["raw_path"]) + len(call.query) > MOST_ADDRESS_BYTES:
+            raise AddressTooLong(limit_bytes=MOST_ADDRESS_BYTES)
+        match call.path.split("/"):
+            case ["", "v1", "products", name, "data"]:
+                await self._data(call, name)
+            case ["", "v1", "products", name, "sample"]:
+                await self._sample(call, name)
+            case ["", "v1", "products", name, "estimate"]:
+                await self._estimate(call, name)
+            case ["", "v1", "products", name]:
+                await self._about(call, name, "")
+            case ["", "v1", "products", name, what] if what in _ABOUT:
+                await self._about(call, name, what)
+            case ["", "v1", "products"]:
+                await self._catalogue(call)
+            case ["", "openapi.json"]:
+                await self._open(call, general_document())
+            case ["", "health"]:
+                await self._open(call, self._health(), fresh=True)
+            case _:
+                raise NotFound(what="address", name=call.path[:200])
+
+    async def _data(self, call: Call, name: str) -> None:
+        _allow(call, _READING)
+        product, caller = self._known(call, name)
+        check_may_read(product, caller)
+        await self.data.data(call, product, caller)
+
+    async def _sample(self, call: Call, name: str) -> None:
+        _allow(call, _READING)
+        single(read_pairs(call.query), ())
+        view, given = self.views(), call.header(b"authorization")
+        if given is None:
+            await self.data.sample(call, _open_sample(view, name), None)
+            return
+        product, caller = self._known(call, name)
+        if not product.sample.open:
+            check_may_read(product, caller)
+        await self.data.sample(call, product, caller)
+
+    async def _estimate(self, call: Call, name: str) -> None:
+        _allow(call, ("POST",))
+        product, caller = self._known(call, name)
+        check_may_read(product, caller)
+        single(read_pairs(call.query), ())
+        body = await self.estimates.read(call)
+        said = await unless_left(call.receive, self.estimates.estimate(body, product, caller))
+        await call.answer(told(call, said))
+
+    async def _about(self, call: Call, name: str, what: str) -> None:
+        _allow(call, _READING)
+        product, caller = self._known(call, name)
+        known, about = _ABOUT[what]
+        given = single(read_pairs(call.query), known)
+        # A calendar is loaded at its first use, which takes a second.
+        content = await asyncio.to_thread(about, product, caller, given, self.now())
+        await call.answer(told(call, content))
+
+    async def _catalogue(self, call: Call) -> None:
+        _allow(call, _READING)
+        view = self.views()
+        caller = caller_of(view, call.header(b"authorization"), self.now())
+        given = single(read_pairs(call.query), ("q", "limit", "cursor"))
+        await call.answer(told(call, catalogue_page(view, caller, given)))
+
+    async def _open(self, call: Call, content: Any, *, fresh: bool = False) -> None:
+        _allow(call, _READING)
+        single(read_pairs(call.query), ())
+        await call.answer(told(call, content, fresh=fresh))
+
+    def _known(self, call: Call, name: str) -> tuple[Product, Principal]:
+        view = self.views()
+        caller = caller_of(view, call.header(b"authorization"), self.now())
+        return product_for(view, caller, name), caller
+
+    def _health(self) -> dict[str, Any]:
+        """Whether the store can be read; an old view is still answered from."""
+        age_s = time.monotonic() - self.looked_at()
+        return {"status": "ok" if age_s < _STALE_S else "stale", "revision": self.views().number}
+
+
+_About = Callable[[Product, Principal, dict[str, str], datetime], Any]
+_ABOUT: dict[str, tuple[tuple[str, ...], _About]] = {
+    "": ((), lambda product, caller, _given, _now: documents.whole(product, caller)),
+    "schema": (
+        CHOICES,
+        lambda product, caller, given, now: documents.schema(product, choose(product, given, caller, now)),
+    ),
+    "openapi.json": (
+        CHOICES,
+        lambda product, caller, given, now: product_document(product, choose(product, given, caller, now)),
+    ),
+    "versions": ((), lambda product, _caller, _given, _now: documents.versions(product)),
+    "condition": ((*CHOICES, "from", "to"), conditions),
+}
+"""What is said about a product: the parameters that are known, and the document."""
+
+
+def _allow(call: Call, methods: tuple[str, ...]) -> None:
+    if call.method not in methods:
+        raise MethodNotAllowed(method=call.method[:20])
+
+
+def _open_sample(view: View, name: str) -> Product:
+    """The product whose sample needs no token; of several tenants', the oldest. Raises `Unauthenticated`."""
+    named = (each for each in view.products.values() if each.name == name)
+    shown = [each for each in named if each.sample.open and each.visibility != "private"]
+    if not shown:
+        raise Unauthenticated(reason="the Authorization header with a Bearer token is missing")
+    return standing(min(shown, key=lambda each: each.created_at))

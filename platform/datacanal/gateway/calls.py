@@ -1,0 +1,98 @@
+"""One request and one answer, as plain as ASGI has them: this path runs thousands of times a second."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+from starlette.types import Message, Receive, Scope, Send
+
+from datacanal.domain.errors import DatacanalError
+from datacanal.protocol.problem import problem_of
+from datacanal.serving.problems import PROBLEM_TYPE, headers_of, status_of
+
+Headers = list[tuple[bytes, bytes]]
+CACHING: Headers = [
+    (b"cache-control", b"private, must-revalidate"),
+    (b"vary", b"Accept, Accept-Encoding, Authorization"),
+]
+
+
+class Call:
+    """A request. `headers` are by their lower-case names, repeated ones joined by commas."""
+
+    __slots__ = ("headers", "id", "method", "path", "query", "receive", "scope", "send")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.id = f"req_{secrets.token_hex(8)}"
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            headers[name] = headers[name] + b"," + value if name in headers else value
+        self.headers = headers
+
+    def header(self, name: bytes) -> str | None:
+        """The header's value, whatever bytes it has."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def is_head(self) -> bool:
+        """Whether only the head of the answer is wanted."""
+        return self.method == "HEAD"
+
+    async def answer(self, answer: Answer) -> None:
+        """Send a whole answer."""
+        await self.start(answer.status, [*answer.headers, (b"content-length", str(len(answer.body)).encode())])
+        await self.send({"type": "http.response.body", "body": b"" if self.is_head else answer.body})
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head of an answer."""
+        identified = [*headers, (b"datacanal-request-id", self.id.encode())]
+        message: Message = {"type": "http.response.start", "status": status, "headers": identified}
+        await self.send(message)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer; its length is added when it is sent."""
+
+    status: int
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+
+
+def problem_answer(error: DatacanalError) -> Answer:
+    """The error as a problem document."""
+    status = status_of(error)
+    headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(status).items()]
+    headers += [(b"content-type", PROBLEM_TYPE.encode()), (b"cache-control", b"no-store")]
+    return Answer(status, headers, problem_of(error, status).model_dump_json().encode("utf-8", "replace"))
+
+
+def matches(etag: str, given: str | None) -> bool:
+    """Whether If-None-Match names this ETag. Its weak form counts too, as RFC 9110 has it for this header."""
+    if given is None:
+        return False
+    return any(each.strip().removeprefix("W/") in (etag, "*") for each in given.split(","))
+
+
+def not_modified(etag: str, more: Headers) -> Answer:
+    """304: what the caller has is what it would get."""
+    return Answer(304, [(b"etag", etag.encode()), *CACHING, *more])
+
+
+def content_etag(content: bytes, encoding: str) -> str:
+    """The strong ETag of a document."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}{suffix_of(encoding)}"'
+
+
+def suffix_of(encoding: str) -> str:
+    """What tells the ETags of the same content in different encodings apart."""
+    return "" if encoding == "identity" else f"-{encoding}"

@@ -1,0 +1,87 @@
+"""`…/condition`: what a reader should know of each session of a product."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from datacanal.domain.access import Principal
+from datacanal.domain.errors import NotFound
+from datacanal.gateway.choosing import choose
+from datacanal.gateway.parameters import wrong
+from datacanal.gateway.view import Product, Release
+from datacanal.products.calendars import Calendar, calendar_of
+from datacanal.products.condition import SessionCondition
+from datacanal.products.condition import conditions as conditions_of
+
+_DEFAULT_DAYS = 90
+_MOST_DAYS = 366 * 100
+
+
+def conditions(product: Product, caller: Principal, given: dict[str, str], now: datetime) -> dict[str, Any]:
+    """From `from` to `to` (today where absent), both included, of the version that is asked for.
+
+    Raises `NotFound` for a product whose rows do not come in sessions, and `InvalidParameters`.
+    """
+    choice = {name: value for name, value in given.items() if name not in ("from", "to")}
+    release = choose(product, choice, caller, now)
+    if release.manifest.session is None:
+        raise NotFound(what="session column in", name=product.name)
+    name = product.contract.calendar
+    calendar = calendar_of(name) if name else None
+    today = calendar.today(now) if calendar else now.date()
+    last = _date(given, "to") or today
+    first = _date(given, "from") or last - timedelta(days=_DEFAULT_DAYS)
+    if first > last:
+        raise wrong("from", "it is after `to`", last.isoformat())
+    if (last - first).days > _MOST_DAYS:
+        raise wrong("from", f"more than {_MOST_DAYS} days are asked for", (last - timedelta(_MOST_DAYS)).isoformat())
+    return {
+        "product": product.name,
+        "version": release.version,
+        "snapshot": release.snapshot,
+        "from": first.isoformat(),
+        "to": last.isoformat(),
+        "sessions": [each.model_dump(mode="json") for each in _found(product, release, calendar, (first, last, today))],
+    }
+
+
+def _found(
+    product: Product, release: Release, calendar: Calendar | None, days: tuple[date, date, date]
+) -> list[SessionCondition]:
+    first, last, today = days
+    manifest = release.manifest
+    newest = date.fromisoformat(manifest.sessions[-1].session) if manifest.sessions else first
+    expected = calendar.between(min(first, newest), max(today, last)) if calendar else []
+    freshness = product.contract.freshness
+    return conditions_of(
+        manifest,
+        expected=expected,
+        restated=_restated(product, release),
+        today=today,
+        at_most=freshness.at_most if freshness else 0,
+        first=first,
+        last=last,
+    )
+
+
+def _restated(product: Product, release: Release) -> set[date]:
+    """The sessions that were written anew up to and by this version."""
+    known = [each for each in product.restatements if _served(product, each.new_snapshot) <= release.served_at]
+    return {date.fromisoformat(session[:10]) for each in known for session in each.sessions}
+
+
+def _served(product: Product, snapshot: str) -> datetime:
+    release = product.releases.get(snapshot)
+    return release.served_at if release else product.created_at
+
+
+def _date(given: dict[str, str], name: str) -> date | None:
+    if name not in given:
+        return None
+    try:
+        if len(given[name]) != len("2026-03-31"):
+            raise ValueError
+        return date.fromisoformat(given[name])
+    except ValueError:
+        raise wrong(name, "a date is needed", "2026-03-31") from None

@@ -1,0 +1,1 @@
+"""The child process that makes snapshots, checks them, compares them and replays requests over them."""

@@ -1,0 +1,113 @@
+"""Pages in the order in which a file's rows lie: row group after row group, until the page is full.
+
+This is how nearly all pages are read, and it costs the row groups of the page, wherever in the file that is. What it
+cannot do (`lying` says so) is DuckDB's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from datacanal.products.cursor import Key
+from datacanal.products.query_form import Filter, Query
+from datacanal.products.reading_files import StoredFile
+from datacanal.products.reading_masks import after, comparable, filterable, passing, scalars, selected
+from datacanal.products.reading_stop import Stop
+
+_KEPT_GROUPS = 4
+"""Of one read: a long one would drop what all others have in the cache."""
+
+
+@dataclass(frozen=True)
+class Lying:
+    """A read of `groups`, in that order; `backwards`: from the last row to the first."""
+
+    file: StoredFile
+    query: Query
+    after: Key | None
+    groups: Sequence[int]
+    backwards: bool
+
+    @property
+    def rows_at_most(self) -> int:
+        """No more rows than this pass."""
+        return sum(self.file.group_rows[group] for group in self.groups)
+
+    def batches(self, columns: Sequence[str], stop: Stop) -> Iterator[list[pa.Array]]:
+        """The columns of the rows that pass, in order; batches without a row are left out. Raises `ReadStopped`."""
+        tested = [each.column for each in self.query.filters]
+        walked = [each.column for each in self.query.order] if self.after is not None else []
+        needed = list(dict.fromkeys([*columns, *tested, *walked]))
+        for position, group in enumerate(self.groups):
+            stop.check()
+            held = self.file.columns(group, needed, keep=position < _KEPT_GROUPS)
+            masks = [passing(each, held[each.column]) for each in self.query.filters]
+            if self.after is not None:
+                masks.append(after(self.query.order, self.after, held))
+            found = selected(masks, [held[name] for name in columns])
+            if len(found[0]):
+                yield [_reversed(column) for column in found] if self.backwards else found
+
+
+def lying(files: Iterable[StoredFile], query: Query, key: Key | None) -> Lying | None:
+    """The read of the file in whose order the query wants its rows; the one with the least to read, or none."""
+    if not all(map(filterable, query.filters)) or not _walkable(query, key):
+        return None
+    possible = [_read(file, query, key, way == "backwards") for file in files if (way := direction(file, query))]
+    found = [read for read in possible if read is not None]
+    return min(found, key=lambda read: read.rows_at_most, default=None)
+
+
+def direction(file: StoredFile, query: Query) -> str:
+    """`forwards` or `backwards`, as the file's rows lie in the query's order; an empty text where they do not.
+
+    A column that an equality holds to one value orders nothing.
+    """
+    fixed = {each.column for each in query.filters if each.operator == "eq"}
+    wanted = [(each.column, each.descending) for each in query.order if each.column not in fixed]
+    lie = [name for name in file.order if name not in fixed]
+    if [name for name, _ in wanted] != lie or len({descending for _, descending in wanted}) > 1:
+        return ""
+    return "backwards" if wanted and wanted[0][1] else "forwards"
+
+
+def groups_of(file: StoredFile, filters: Sequence[Filter]) -> Sequence[int]:
+    """The row groups in which a row may pass. Filters that the footer cannot judge leave all of them."""
+    groups: Iterable[int] = range(len(file.group_rows))
+    for each in sorted(filters, key=lambda each: file.order.index(each.column) if each.column in file.order else 99):
+        zones = file.zones(each.column) if filterable(each) and each.operator not in ("ne", "isnull") else None
+        if zones is not None:
+            values = scalars(each.values, file.schema.field(each.column).type)
+            groups = zones.narrowed(groups, each.operator, values.to_pylist())
+    return list(groups)
+
+
+def _walkable(query: Query, key: Key | None) -> bool:
+    ordered = all(comparable(each.type) and not each.nullable for each in query.order)
+    return ordered and (key is None or None not in key)
+
+
+def _read(file: StoredFile, query: Query, key: Key | None, backwards: bool) -> Lying | None:
+    try:
+        groups = groups_of(file, [*query.filters, *_beyond(query, key)])
+    except pa.ArrowInvalid:
+        # A value that DuckDB can write and Arrow cannot.
+        return None
+    return Lying(file, query, key, groups[::-1] if backwards else groups, backwards)
+
+
+def _beyond(query: Query, key: Key | None) -> list[Filter]:
+    """What the walk's place says about the first column that changes along it."""
+    fixed = {each.column for each in query.filters if each.operator == "eq"}
+    for each, text in zip(query.order, key or (), strict=False):
+        if each.column not in fixed and text is not None:
+            return [Filter(each.column, "lte" if each.descending else "gte", (text,), each.type)]
+    return []
+
+
+def _reversed(column: pa.Array) -> pa.Array:
+    return column.take(pa.array(np.arange(len(column) - 1, -1, -1)))
