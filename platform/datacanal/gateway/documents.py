@@ -1,4 +1,4 @@
-"""What the gateway says about products, as JSON values: catalogue, schema, versions. No clock: equal views, equal bytes."""
+"""What the gateway says about products, as JSON values: catalogue, schema, versions. Equal views give equal bytes."""
 
 from __future__ import annotations
 

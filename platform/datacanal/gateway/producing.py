@@ -93,7 +93,7 @@ class Rows:
             yield encoder.begin()
             for batch in self._walk:
                 yield encoder.batch(batch)
-                self._bytes = encoder.bytes
+                self._bytes = encoder.written_bytes
 
     def _end(self) -> dict[str, Any]:
         rows, size, following = self.told()
@@ -106,7 +106,7 @@ class _Json(Rows):
         yield b'{"meta":' + _json(self._meta()) + b',"data":'
         yield from self._encoded(encoder)
         end = encoder.end()
-        self._bytes = encoder.bytes
+        self._bytes = encoder.written_bytes
         rows, size, following = self.told()
         page, usage = {"next": following}, {"calls": 1, "rows": rows, "bytes": size, "units": rows}
         yield end + b',"page":' + _json(page) + b',"usage":' + _json(usage) + b"}\n"
@@ -134,7 +134,7 @@ class _Arrow(Rows):
     def pieces(self) -> Iterator[bytes]:
         encoder = ArrowEncoder(self._walk.schema)
         yield from self._encoded(encoder)
-        self._bytes = encoder.bytes
+        self._bytes = encoder.written_bytes
         yield encoder.closing({END_KEY: _json(self._end()).decode()}) + encoder.end()
 
 

@@ -18,6 +18,8 @@ from datacanal.products.reading_files import StoredFile
 from datacanal.products.reading_masks import after, comparable, filterable, passing, scalars, selected
 from datacanal.products.reading_stop import Stop
 
+_FEW_GROUPS = 2
+"""So few that no other file is looked at."""
 _KEPT_GROUPS = 4
 """Of one read: a long one would drop what all others have in the cache."""
 
@@ -31,11 +33,6 @@ class Lying:
     after: Key | None
     groups: Sequence[int]
     backwards: bool
-
-    @property
-    def rows_at_most(self) -> int:
-        """No more rows than this pass."""
-        return sum(self.file.group_rows[group] for group in self.groups)
 
     def batches(self, columns: Sequence[str], stop: Stop) -> Iterator[list[pa.Array]]:
         """The columns of the rows that pass, in order; batches without a row are left out. Raises `ReadStopped`."""
@@ -57,9 +54,15 @@ def lying(files: Iterable[StoredFile], query: Query, key: Key | None) -> Lying |
     """The read of the file in whose order the query wants its rows; the one with the least to read, or none."""
     if not all(map(filterable, query.filters)) or not _walkable(query, key):
         return None
-    possible = [_read(file, query, key, way == "backwards") for file in files if (way := direction(file, query))]
-    found = [read for read in possible if read is not None]
-    return min(found, key=lambda read: read.rows_at_most, default=None)
+    best: Lying | None = None
+    for file in files:
+        way = direction(file, query)
+        read = _read(file, query, key, way == "backwards") if way else None
+        if read is not None and (best is None or len(read.groups) < len(best.groups)):
+            best = read
+        if best is not None and len(best.groups) <= _FEW_GROUPS:
+            break
+    return best
 
 
 def direction(file: StoredFile, query: Query) -> str:
