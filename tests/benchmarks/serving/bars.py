@@ -1,25 +1,36 @@
 """The rows that all servers serve: daily bars of 5,000 securities over 1,000 sessions, the same on every machine.
 
-Made once into `.cache/serving`: Parquet in the two orders that our own snapshots have (zstd, row groups of 16,384), and
-the same rows for SQLite.
+Made once into `.cache/serving`: a snapshot by our builder, whose Parquet files all servers read but Datasette, and the
+same rows for SQLite.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import random
+import shutil
 import sqlite3
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import duckdb
 
-from datacanal.products.manifest import ROW_GROUP_ROWS
+from datacanal.products import building
+from datacanal.products.builder import Builder
+from datacanal.products.building.orders import BuildOrder
+from datacanal.products.manifest import Manifest, snapshot_folder
+from datacanal.protocol.products import Contract
 
 FOLDER = Path(__file__).parents[3] / ".cache" / "serving"
+STORE = FOLDER / "products"
+PRODUCT = "market.daily"
 SECURITIES = 5_000
 SESSIONS = 1_000
 ROWS = SECURITIES * SESSIONS
+_BUILD_BYTES = 2**30
 _FIRST = date(2021, 1, 4)
 _BATCH = 100_000
 
@@ -35,6 +46,7 @@ COLUMNS = {
     "turnover": "DOUBLE",
 }
 KEY = ["sec_id", "trade_date"]
+CONTRACT = Contract(key=list(KEY), session="trade_date")
 
 # Arithmetic instead of a random function: its values are the same for every version and number of threads.
 _BARS = """
@@ -62,19 +74,34 @@ def sessions() -> list[date]:
     return [day for day in days if day.weekday() < 5][:SESSIONS]
 
 
-def parquet(name: str = "by_key") -> Path:
-    """The rows as one Parquet file: `by_key` or `by_session`, sorted by either first."""
-    order = {"by_key": "sec_id, trade_date", "by_session": "trade_date, sec_id"}[name]
-    file = FOLDER / f"{name}.parquet"
+def rows() -> Path:
+    """The rows as one Parquet file in no useful order, as a job would leave them."""
+    file = FOLDER / "bars.parquet"
     if not file.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
-        with closing(duckdb.connect(config={"temp_directory": str(FOLDER / "spill")})) as connection:
+        with closing(duckdb.connect()) as connection:
             _load_names(connection)
-            options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
-            connection.execute(f"COPY ({_BARS} ORDER BY {order}) TO '{new}' ({options})")
+            connection.execute(f"COPY ({_BARS}) TO '{new}' (FORMAT parquet, COMPRESSION zstd)")
         new.rename(file)
     return file
+
+
+@cache
+def snapshot() -> Manifest:
+    """The rows as a product's snapshot, made by the builder as it is now; older ones go."""
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(building.__file__).parent.glob("*.py"))))
+    name = f"snp_{code.hexdigest()[:20]}"
+    if not snapshot_folder(STORE, PRODUCT, name).exists():
+        shutil.rmtree(STORE, ignore_errors=True)
+    place = {"source": rows(), "store": STORE, "product": PRODUCT, "version": "1.0", "snapshot": name}
+    order = BuildOrder(**place, contract=CONTRACT, created_at=datetime(2025, 1, 1, tzinfo=UTC))
+    return asyncio.run(Builder(FOLDER / "spill", _BUILD_BYTES).build(order)).manifest
+
+
+def parquet(name: str) -> Path:
+    """The snapshot's file that is sorted `by_key` or `by_session`: everybody reads the same ones."""
+    return snapshot_folder(STORE, PRODUCT, snapshot().snapshot) / f"{name}.parquet"
 
 
 def database() -> Path:
