@@ -42,8 +42,8 @@ coverage: $(VENV)/.dev ## statements and branches of SQL gate, labels, egress ga
 mutants: $(VENV)/.dev ## how many small changes of the same modules their unit tests notice (N=150, SEED=...)
 	@$(BIN)/python -m tests.mutation $(or $(N),150) $(SEED)
 
-bench: $(VENV)/.dev .venv-tpch/.made .venv-gateway/.made ## the measured promises, beside something real in the same run
-	@for program in planning latency record tpch gate containers; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
+bench: $(VENV)/.dev .venv-tpch/.made .venv-gateway/.made .venv-serving/.made ## the measured promises, beside something real in the same run
+	@for program in planning latency record tpch gate containers serving; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
 
 soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, 20,000 among canaries, a 5 GB result, TPC-H scale 1 on small workers
 	@$(BIN)/pytest -m soak tests/soak tests/policy $(ARGS)
@@ -64,12 +64,13 @@ lock: ## make the lock files anew (needs uv)
 	             "image:pyproject.toml -c requirements/runtime.lock" \
 	             "dev:pyproject.toml --group build --group dev --all-extras -c requirements/runtime.lock" \
 	             "gateway:--group pyproject.toml:gateway -c requirements/runtime.lock" \
+	             "serving:--group pyproject.toml:serving -c requirements/runtime.lock" \
 	             "tpch:--group pyproject.toml:tpch"; do \
 	   uv pip compile $${name#*:} --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	     --no-annotate --no-header --quiet --output-file requirements/$${name%%:*}.lock || exit 1; done
 
 clean: ## remove what the other commands made
-	rm -rf .venv .venv-tpch .venv-gateway .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-tpch .venv-gateway .venv-serving .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.python:
@@ -101,3 +102,9 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
 	@$(PYTHON) -m venv .venv-gateway
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-gateway/bin/pip install --quiet --require-hashes -r requirements/gateway.lock \
 	  && touch $@ || { rm -rf .venv-gateway; echo "dask-gateway cannot be had here; its column stays empty."; }
+
+# What the benchmark of serving is measured beside: ROAPI, Datasette and a handler of a few lines.
+.venv-serving/.made: requirements/serving.lock $(VENV)/.python
+	@$(PYTHON) -m venv .venv-serving
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-serving/bin/pip install --quiet --require-hashes -r requirements/serving.lock \
+	  && touch $@ || { rm -rf .venv-serving; echo "ROAPI and Datasette cannot be had here; their columns stay empty."; }

@@ -23,6 +23,7 @@ from datacanal.domain.product import VersionState
 from datacanal.gateway.loading import Loader
 from datacanal.gateway.service import running_gateway
 from datacanal.gateway.watching import Views
+from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Contract, Sample
 from datacanal.serving.runner import HttpServer, address_of, bind
 from datacanal.state import DATABASE, MIGRATIONS
@@ -109,18 +110,23 @@ class ProductHome:
             self.store, product, rows, key, session, snapshot=snapshot, version=f"1.{minor}",
             row_group_rows=row_group_rows,
         )  # fmt: skip
-        job = f"job_{snapshot}"
-        self.write(_job(job, tenant))
         contract = Contract(key=list(key), session=session)
+        self.staged(manifest, contract, tenant)
+        return snapshot
+
+    def staged(self, manifest: Manifest, contract: Contract, tenant: str = "default") -> None:
+        """A version of a snapshot that is in the store."""
+        major, minor = (int(part) for part in manifest.version.split("."))
+        job = f"job_{manifest.snapshot}"
+        self.write(_job(job, tenant))
         self.write(
             VersionRow(
-                snapshot=snapshot, product=product, major=1, minor=minor, state=VersionState.STAGED, job_id=job,
-                lineage="{}", contract=contract.model_dump_json(), manifest=manifest.model_dump_json(), report=None,
-                problem=None, reason=None, created_at=EARLY, staged_at=EARLY, ended_at=None, tenant=tenant,
-                principal="ann",
+                snapshot=manifest.snapshot, product=manifest.product, major=major, minor=minor,
+                state=VersionState.STAGED, job_id=job, lineage="{}", contract=contract.model_dump_json(),
+                manifest=manifest.model_dump_json(), report=None, problem=None, reason=None, created_at=EARLY,
+                staged_at=EARLY, ended_at=None, tenant=tenant, principal="ann",
             )
         )  # fmt: skip
-        return snapshot
 
     def point(
         self, product: str, snapshot: str | None, channel: str = "stable", at: datetime = EARLY, **more: Any

@@ -1,0 +1,64 @@
+"""Our gateway as it comes, but for one query at a time on its core. Every request carries a token that is checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tests.benchmarks.serving import bars
+from tests.benchmarks.serving.asking import Ask, Block, Day, Page
+from tests.benchmarks.serving.pages import PAGE_ROWS
+from tests.benchmarks.serving.servers import Server
+from tests.products import ProductHome
+
+_DATA = f"/v1/products/{bars.PRODUCT}/data"
+_ACCEPTS = {"arrow": "application/vnd.apache.arrow.stream", "parquet": "application/vnd.apache.parquet"}
+
+
+class Gateway(Server):
+    name = "Datacanal"
+
+    def command(self) -> Sequence[str]:
+        home = ProductHome(self.folder)
+        home.product(bars.PRODUCT, contract=bars.CONTRACT)
+        snapshot = bars.snapshot()
+        home.staged(snapshot, bars.CONTRACT)
+        home.point(bars.PRODUCT, snapshot.snapshot)
+        self.headers = {"Authorization": f"Bearer {home.token('mei')}"}
+        home.engine.dispose()
+        configuration = self.folder / "datacanal.toml"
+        configuration.write_text(
+            f'home = "{home.home}"\n[control]\n'
+            f'[gateway]\nlisten = "127.0.0.1:{self.port}"\nstore = "{bars.STORE}"\nthreads = 1\n'
+        )
+        return [sys.executable, "-m", "datacanal.cli", "serve", "gateway", "--config", str(configuration)]
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def page(self, page: Page) -> Ask:
+        return Ask(f"{_DATA}?sec_id={page.sec_id}&trade_date.gte={page.since}&limit={page.rows}")
+
+    def day(self, day: Day) -> Ask:
+        return Ask(f"{_DATA}?trade_date={day.session}&limit={day.rows}")
+
+    def block(self, block: Block) -> Ask:
+        path = f"{_DATA}?sec_id.gte={block.first}&sec_id.lte={block.last}&limit={block.rows}"
+        return Ask(path, {"Accept": _ACCEPTS[block.format]})
+
+    def walk(self, rows: int) -> Iterator[tuple[float, int]]:
+        """By cursor, as its Link header says."""
+        path = f"{_DATA}?limit={PAGE_ROWS}"
+        while rows > 0:
+            elapsed_s, response, answer = self.ask(Ask(path))
+            page = self.rows(answer)
+            rows -= len(page)
+            yield elapsed_s, len(page)
+            path = re.findall(r"<([^>]*)>", response.headers["Link"])[0]
+
+    def rows(self, answer: bytes) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = super().rows(answer)["data"]  # type: ignore[call-overload]
+        return rows
