@@ -6,16 +6,15 @@ hold the two together.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import date
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from duckdb.sqltypes import DuckDBPyType
 
 from datacanal.formats.sqltext import parsed_type
@@ -25,6 +24,11 @@ from datacanal.formats.types import RULES, name_of
 _EXACT = 2**53
 _WHOLE_NUMBERS = {f"{sign}{name}" for sign in ("", "U") for name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")}
 _QUOTED_IN_CSV = re.compile(r'\A\Z|[",\r\n]|\A[\t\n\f\r ]|[\t\n\f\r ]\Z')
+_REALS_OF_PYTHON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_REAL_NAMES = frozenset(_REALS_OF_PYTHON.values())
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAYS = (date.min.toordinal() - _EPOCH, date.max.toordinal() + 1 - _EPOCH)
+_MICROSECONDS = (_DAYS[0] * 86_400_000_000, _DAYS[1] * 86_400_000_000)
 _PLAIN_SCALE = 6
 """Arrow writes a decimal of more digits after the point with an exponent where it is small."""
 
@@ -45,18 +49,20 @@ class Texts:
     def plain(self, column: pa.Array, type_: str) -> list[str | None]:
         """What DuckDB prints and casts back; null is None."""
         write = _writer(type_)
-        kind = _kind(type_)
         written = write(column) if write else None
-        return written if written is not None else list(self._engine.computed(leaf_text('"c"', kind), column, kind))
+        if written is not None:
+            return written
+        kind = _kind(type_)
+        return list(self._engine.computed(leaf_text('"c"', kind), column, kind))
 
     def json(self, column: pa.Array, type_: str) -> list[str]:
         """JSON texts; null is `null`."""
-        kind = _kind(type_)
         write = _writer(type_)
         written = write(column) if write else None
-        if written is None:
-            return self._engine.computed(json_text('"c"', kind), column, kind)
-        return list(_as_json(written, kind))
+        if written is not None:
+            return _as_json(written, type_)
+        kind = _kind(type_)
+        return self._engine.computed(json_text('"c"', kind), column, kind)
 
     def csv(self, column: pa.Array, type_: str) -> list[str]:
         """Fields; null is empty, the empty text is quoted."""
@@ -90,21 +96,35 @@ def _writer(type_: str) -> Callable[[pa.Array], _Texts | None] | None:
     }.get(name)  # fmt: skip
 
 
-def _as_json(texts: Iterable[str | None], kind: DuckDBPyType) -> Iterable[str]:
-    match RULES[name_of(kind)].text:
+def _as_json(texts: _Texts, type_: str) -> list[str]:
+    form = _json_form(type_)
+    if None in texts:
+        return ["null" if text is None else form(text) if form else text for text in texts]
+    if form is None or (form is _finite and _REAL_NAMES.isdisjoint(texts)):
+        return cast("list[str]", texts)
+    return list(map(form, cast("list[str]", texts)))
+
+
+@lru_cache(maxsize=4096)
+def _json_form(type_: str) -> Callable[[str], str] | None:
+    """What makes JSON of a plain text; None where that is JSON already."""
+    name = name_of(_kind(type_))
+    match RULES[name].text:
         case "plain":
-            return ("null" if text is None else text for text in texts)
+            return None
         case "wide":
-            return ("null" if text is None else _wide(text) for text in texts)
+            return _wide
         case "real":
-            return ("null" if text is None else text if text[-1].isdigit() else f'"{text}"' for text in texts)
-    if name_of(kind) == "VARCHAR":
-        return ("null" if text is None else encode_basestring(text) for text in texts)
-    return ("null" if text is None else f'"{text}"' for text in texts)
+            return _finite
+    return encode_basestring if name == "VARCHAR" else '"{}"'.format
 
 
 def _wide(text: str) -> str:
     return text if len(text) < 16 or -_EXACT <= int(text) <= _EXACT else f'"{text}"'
+
+
+def _finite(text: str) -> str:
+    return f'"{text}"' if text in _REAL_NAMES else text
 
 
 def _csv_field(text: str) -> str:
@@ -116,21 +136,23 @@ def _as_it_is(column: pa.Array) -> _Texts:
 
 
 def _whole(column: pa.Array) -> _Texts:
-    return [None if value is None else str(value) for value in column.to_pylist()]
+    return _each(str, column)
 
 
 def _bool(column: pa.Array) -> _Texts:
-    return [None if value is None else "true" if value else "false" for value in column.to_pylist()]
+    return _each({True: "true", False: "false"}.__getitem__, column)
 
 
 def _real(column: pa.Array) -> _Texts:
-    return [None if value is None else _real_text(value) for value in column.to_pylist()]
+    texts = _each(repr, column)
+    if _REALS_OF_PYTHON.keys().isdisjoint(texts):
+        return texts
+    return [_REALS_OF_PYTHON.get(text or "", text) for text in texts]
 
 
-def _real_text(value: float) -> str:
-    if math.isfinite(value):
-        return repr(value)
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+def _each(write: Callable[[Any], str], column: pa.Array) -> _Texts:
+    values = column.to_pylist()
+    return list(map(write, values)) if not column.null_count else [None if v is None else write(v) for v in values]
 
 
 def _decimal(column: pa.Array) -> _Texts:
@@ -140,15 +162,24 @@ def _decimal(column: pa.Array) -> _Texts:
 
 
 def _date(column: pa.Array) -> _Texts | None:
-    if not _within(column, date.min, date.max):
+    if not _within(column, np.int32, _DAYS):
         return None
-    return list(column.cast(pa.string()).to_pylist())
+    texts = list(map(_day, _numbers(column, np.int32).tolist()))
+    if not column.null_count:
+        return cast("_Texts", texts)
+    return [text if valid else None for text, valid in zip(texts, column.is_valid().to_pylist(), strict=True)]
+
+
+@lru_cache(maxsize=65_536)
+def _day(number: int) -> str:
+    """The text of a day since 1970: few days make up most data, and this is what most of a row would cost."""
+    return date.fromordinal(number + _EPOCH).isoformat()
 
 
 def _timestamp(column: pa.Array) -> _Texts | None:
-    if not _within(column, datetime.min, datetime.max):  # noqa: DTZ901  # the type has no zone
+    if not _within(column, np.int64, _MICROSECONDS):
         return None
-    return [None if text is None else _short(text) for text in column.cast(pa.string()).to_pylist()]
+    return _shortened(column)
 
 
 def _instant(column: pa.Array) -> _Texts | None:
@@ -157,18 +188,24 @@ def _instant(column: pa.Array) -> _Texts | None:
 
 
 def _time(column: pa.Array) -> _Texts | None:
-    return [None if text is None else _short(text) for text in column.cast(pa.string()).to_pylist()]
+    return _shortened(column)
 
 
-def _short(text: str) -> str:
+def _shortened(column: pa.Array) -> _Texts:
     """Without the zeros that end a fraction of a second."""
-    return text[:-7] if text.endswith(".000000") else text.rstrip("0")
+    texts = column.cast(pa.string()).to_pylist()
+    return [text and (text[:-7] if text.endswith(".000000") else text.rstrip("0")) for text in texts]
 
 
-def _within(column: pa.Array, least: Any, greatest: Any) -> bool:
-    """Whether all values lie in the years that Arrow and Python write as DuckDB does."""
-    bounds: Any = pc.min_max(column)
-    low, high = pa.scalar(least, column.type), pa.scalar(greatest, column.type)
-    return not bounds["min"].is_valid or bool(
-        pc.greater_equal(bounds["min"], low).as_py() and pc.less_equal(bounds["max"], high).as_py()
-    )
+def _within(column: pa.Array, unit: type[np.int32 | np.int64], years: tuple[int, int]) -> bool:
+    """Whether all values lie in the years 1 to 9999, which Arrow and Python write as DuckDB does."""
+    numbers = _numbers(column, unit)
+    # Behind a null any number may stand; at worst DuckDB is asked for no reason.
+    return not len(numbers) or bool(years[0] <= numbers.min() and numbers.max() < years[1])
+
+
+def _numbers(column: pa.Array, unit: type[np.int32 | np.int64]) -> np.ndarray[Any, Any]:
+    """The numbers that dates and timestamps are, not copied; whatever stands there behind a null."""
+    if not len(column):
+        return np.empty(0, unit)
+    return np.frombuffer(column.buffers()[1], unit)[column.offset : column.offset + len(column)]

@@ -152,12 +152,10 @@ class _Parsing:
     # ------------------------------------------------------------------------------------------------ suggestions
 
     def _nearest_name(self, name: str) -> str:
-        whole = _nearest(name, [*self._columns, *OWN_NAMES])
-        stem, dot, operator = name.rpartition(".")
-        if whole or not dot:
-            return whole
-        column = _nearest(stem, self._columns)
-        return f"{column}.{operator if operator in OPERATORS else _nearest(operator, OPERATORS)}" if column else ""
+        stem, dot, _ = name.rpartition(".")
+        column = _nearest(stem, self._columns) if dot else ""
+        with_operators = [f"{column}.{operator}" for operator in OPERATORS] if column else []
+        return _nearest(name, [*self._columns, *OWN_NAMES, *with_operators])
 
     def _nearest_operator(self, stem: str, operator: str) -> str:
         nearest = _nearest(operator, OPERATORS)

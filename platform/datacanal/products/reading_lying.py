@@ -6,7 +6,7 @@ cannot do (`lying` says so) is DuckDB's work.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from datacanal.products.reading_files import StoredFile
 from datacanal.products.reading_masks import after, comparable, filterable, passing, scalars, selected
 from datacanal.products.reading_stop import Stop
 
+_FEW_GROUPS = 2
+"""So few that no other file is looked at."""
 _KEPT_GROUPS = 4
 """Of one read: a long one would drop what all others have in the cache."""
 
@@ -32,34 +34,47 @@ class Lying:
     groups: Sequence[int]
     backwards: bool
 
-    @property
-    def rows_at_most(self) -> int:
-        """No more rows than this pass."""
-        return sum(self.file.group_rows[group] for group in self.groups)
-
-    def batches(self, columns: Sequence[str], stop: Stop) -> Iterator[list[pa.Array]]:
+    def batches(self, columns: Sequence[str], stop: Stop) -> Generator[list[pa.Array]]:
         """The columns of the rows that pass, in order; batches without a row are left out. Raises `ReadStopped`."""
+        for position in range(len(self.groups)):
+            stop.check()
+            found = self.rows(position, columns)
+            if len(found[0]):
+                yield [_reversed(column) for column in found] if self.backwards else found
+
+    def count(self, stop: Stop) -> int:
+        """How many rows pass. Raises `ReadStopped`."""
+        counted = 0
+        for position in range(len(self.groups)):
+            stop.check()
+            counted += len(self.rows(position, self.file.order[:1])[0])
+        return counted
+
+    def rows(self, position: int, columns: Sequence[str]) -> list[pa.Array]:
+        """The columns of the rows that pass in one of the groups, as they lie."""
         tested = [each.column for each in self.query.filters]
         walked = [each.column for each in self.query.order] if self.after is not None else []
         needed = list(dict.fromkeys([*columns, *tested, *walked]))
-        for position, group in enumerate(self.groups):
-            stop.check()
-            held = self.file.columns(group, needed, keep=position < _KEPT_GROUPS)
-            masks = [passing(each, held[each.column]) for each in self.query.filters]
-            if self.after is not None:
-                masks.append(after(self.query.order, self.after, held))
-            found = selected(masks, [held[name] for name in columns])
-            if len(found[0]):
-                yield [_reversed(column) for column in found] if self.backwards else found
+        held = self.file.columns(self.groups[position], needed, keep=position < _KEPT_GROUPS)
+        masks = [passing(each, held[each.column]) for each in self.query.filters]
+        if self.after is not None:
+            masks.append(after(self.query.order, self.after, held))
+        return selected(masks, [held[name] for name in columns])
 
 
 def lying(files: Iterable[StoredFile], query: Query, key: Key | None) -> Lying | None:
     """The read of the file in whose order the query wants its rows; the one with the least to read, or none."""
-    if not all(map(filterable, query.filters)) or not _walkable(query, key):
+    if not readable(query, key):
         return None
-    possible = [_read(file, query, key, way == "backwards") for file in files if (way := direction(file, query))]
-    found = [read for read in possible if read is not None]
-    return min(found, key=lambda read: read.rows_at_most, default=None)
+    best: Lying | None = None
+    for file in files:
+        way = direction(file, query)
+        read = read_of(file, query, key, way == "backwards") if way else None
+        if read is not None and (best is None or len(read.groups) < len(best.groups)):
+            best = read
+        if best is not None and len(best.groups) <= _FEW_GROUPS:
+            break
+    return best
 
 
 def direction(file: StoredFile, query: Query) -> str:
@@ -86,16 +101,17 @@ def groups_of(file: StoredFile, filters: Sequence[Filter]) -> Sequence[int]:
     return list(groups)
 
 
-def _walkable(query: Query, key: Key | None) -> bool:
+def readable(query: Query, key: Key | None) -> bool:
+    """Whether Arrow filters and orders the query's rows as DuckDB does."""
     ordered = all(comparable(each.type) and not each.nullable for each in query.order)
-    return ordered and (key is None or None not in key)
+    return ordered and (key is None or None not in key) and all(map(filterable, query.filters))
 
 
-def _read(file: StoredFile, query: Query, key: Key | None, backwards: bool) -> Lying | None:
+def read_of(file: StoredFile, query: Query, key: Key | None, backwards: bool) -> Lying | None:
+    """The read of that file; none where a value is one that DuckDB can write and Arrow cannot."""
     try:
         groups = groups_of(file, [*query.filters, *_beyond(query, key)])
     except pa.ArrowInvalid:
-        # A value that DuckDB can write and Arrow cannot.
         return None
     return Lying(file, query, key, groups[::-1] if backwards else groups, backwards)
 
