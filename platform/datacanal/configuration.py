@@ -161,12 +161,33 @@ class PoolSection(Section):
         return self.max or self.workers or 2
 
 
+PRODUCTS = "products"
+"""What the lake is called whose datasets are the data products of the gateway's store; also its url."""
+
+
 class LakeSection(Section):
+    """`policy` is absent for the lake of products alone: who reads those is their publishers' to say."""
+
     name: LakeName
     url: str
-    policy: Path
+    policy: Path | None = None
     endpoint: str | None = None
     credentials: Path | None = None
+
+    @model_validator(mode="after")
+    def _products_or_policy(self) -> Self:
+        if (self.name == PRODUCTS) != (self.url == PRODUCTS):
+            raise ValueError('name = "products" and url = "products" belong together: the lake of data products')
+        if self.is_products and (self.policy or self.endpoint or self.credentials):
+            raise ValueError("the lake of data products has no policy, endpoint or credentials of its own")
+        if not self.is_products and self.policy is None:
+            raise ValueError("a policy is needed: it says what the lake's owner lets out")
+        return self
+
+    @property
+    def is_products(self) -> bool:
+        """Whether its datasets are the data products of the gateway's store."""
+        return self.name == PRODUCTS
 
     @property
     def path(self) -> Path:
@@ -315,10 +336,11 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
         )
         raise BadConfiguration(file=str(file), key=key, reason=reason) from None
     base = loaded.file.parent
-    sites = [_absolute_site(base, site) for site in loaded.sites]
     home = (base / loaded.home).resolve()
     doors = {"control": _absolute(base, loaded.control), "gateway": loaded.gateway and _absolute(base, loaded.gateway)}
-    return loaded.model_copy(update={"home": home, **doors, "sites": sites})
+    placed = loaded.model_copy(update={"home": home, **doors})
+    store = placed.products_store
+    return placed.model_copy(update={"sites": [_absolute_site(base, site, store) for site in loaded.sites]})
 
 
 def _absolute(base: Path, section: DoorSection) -> DoorSection:
@@ -326,12 +348,14 @@ def _absolute(base: Path, section: DoorSection) -> DoorSection:
     return section.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
 
 
-def _absolute_site(base: Path, site: SiteSection) -> SiteSection:
-    lakes = [_absolute_lake(base, lake) for lake in site.lakes]
+def _absolute_site(base: Path, site: SiteSection, store: Path) -> SiteSection:
+    lakes = [_absolute_lake(base, lake, store) for lake in site.lakes]
     return site.model_copy(update={"lakes": lakes, "ca": (base / site.ca).resolve() if site.ca else None})
 
 
-def _absolute_lake(base: Path, lake: LakeSection) -> LakeSection:
+def _absolute_lake(base: Path, lake: LakeSection, store: Path) -> LakeSection:
+    if lake.policy is None:
+        return lake.model_copy(update={"url": store.resolve().as_uri()})
     url = lake.url
     if "://" not in url:
         url = (base / url).resolve().as_uri()
@@ -350,6 +374,9 @@ def _check_together(configuration: Configuration) -> None:
         raise BadConfiguration(file=file, key="sites.name", reason=f"two sites are called {name!r}")
     if name := twice([lake.name.lower() for site in configuration.sites for lake in site.lakes]):
         raise BadConfiguration(file=file, key="sites.lakes.name", reason=f"two lakes are called {name!r}")
+    if configuration.gateway is None and any(lake.is_products for site in configuration.sites for lake in site.lakes):
+        reason = 'url = "products" is the store of the [gateway], and this file has no [gateway]'
+        raise BadConfiguration(file=file, key="sites.lakes.url", reason=reason)
     control = configuration.control
     listens = [control.listen, *([control.sites] if control.sites else [])]
     listens += [site.exchange for site in configuration.sites]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from datacanal.site.assembly import SiteSetup, running_site
 from datacanal.site.engine.specification import PoolShape
 from datacanal.site.identity import load_identity
 from datacanal.site.joining import PublicDoor, Tokens
+from datacanal.site.lakes.product_shelf import ProductShelf, policy_of
 from datacanal.site.lakes.registry import Lake
 from datacanal.site.peers import pin
 from datacanal.site.places import Places
@@ -68,16 +69,18 @@ class Town:
         policy: Policy | Path = PUBLIC,
         control_url: str | None = None,
         exchange_url: str | None = None,
+        products: Path | None = None,
     ) -> None:
-        """Start the site's agent; returns when its datasets are in the catalogue."""
+        """Start the site's agent; returns when its datasets are in the catalogue. `products`: it has that store too."""
         lake = self.folder / LAKES[site]
+        beside = () if products is None else (Lake("products", products, policy_of(()), shelf=ProductShelf()),)
         self._introduce()
         places = Places(self.folder / "sites" / site)
-        self.pools[site] = pool(_shape(lake, places.scratch))
+        self.pools[site] = pool(_shape([lake, *(each.root for each in beside)], places.scratch))
         setup = SiteSetup(
             name=site,
             control=PublicDoor(control_url or self.control.url),
-            lakes=(_lake(LAKES[site], lake, policy),),
+            lakes=(_lake(LAKES[site], lake, policy), *beside),
             places=places,
             tokens=Tokens(self.control.site_home(site), ""),
             pool=self.pools[site],
@@ -153,8 +156,9 @@ def _lake(name: str, root: Path, policy: Policy | Path) -> Lake:
     return Lake(name, root, load_policy(policy), policy)
 
 
-def _shape(lake: Path, scratch: Path) -> PoolShape:
-    return PoolShape(workers=3, threads=1, memory_bytes=2**30, readable=[str(lake)], scratch=str(scratch))
+def _shape(lakes: Sequence[Path], scratch: Path) -> PoolShape:
+    readable = [str(lake) for lake in lakes]
+    return PoolShape(workers=3, threads=1, memory_bytes=2**30, readable=readable, scratch=str(scratch))
 
 
 class Line:

@@ -70,6 +70,38 @@ def test_what_would_be_heard_by_others_or_reach_nobody_is_refused_by_its_key(
     assert refusal.value.data["key"] == key
 
 
+def lake_at(site: str, name: str, url: str, more: str = "") -> str:
+    return f'[[sites]]\nname = "{site}"\n[[sites.lakes]]\nname = "{name}"\nurl = "{url}"\n{more}\n'
+
+
+GATEWAY = "[gateway]\n"
+POLICY = 'policy = "p.toml"'
+PRODUCTS = lake_at("core", "products", "products")
+
+
+def test_the_lake_of_products_is_the_store_of_the_gateway_and_has_no_policy(tmp_path: Path) -> None:
+    configuration = load_configuration(written(tmp_path, f'{GATEWAY}store = "shelf"\n{PRODUCTS}'))
+    (lake,) = configuration.site("core").lakes
+    assert (lake.is_products, lake.path, lake.policy) == (True, tmp_path / "shelf", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (PRODUCTS, "no [gateway]"),
+        (GATEWAY + lake_at("core", "products", "products", POLICY), "no policy"),
+        (GATEWAY + lake_at("core", "other", "products", POLICY), "belong together"),
+        (GATEWAY + lake_at("core", "products", "file:///p", POLICY), "belong together"),
+        (GATEWAY + PRODUCTS + lake_at("users", "products", "products"), "two lakes"),
+        (lake_at("core", "l", "l"), "a policy is needed"),
+    ],
+)
+def test_a_lake_of_products_in_another_place_or_shape_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(BadConfiguration) as refusal:
+        load_configuration(written(tmp_path, text))
+    assert says in refusal.value.detail
+
+
 def test_an_exchange_may_be_anywhere(tmp_path: Path) -> None:
     text = '[[sites]]\nname = "core"\nexchange = "0.0.0.0:8410"\nexchange_url = "https://core.example:8410/"'
     site = load_configuration(written(tmp_path, text)).site("core")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from datacanal.configuration import PRODUCTS
 from datacanal.domain.errors import (
     AmbiguousDataset,
     ConstructNotAllowed,
@@ -24,6 +25,7 @@ from datacanal.planning.binding import Tree
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 
 _RECURRING = "recurring"
+_PARTS_OF_A_PRODUCT = 3
 _FILE_SIGNS = ("/", "\\", ".parquet", ".csv", ".json", ".db", ".duckdb", "*", "://")
 
 
@@ -128,9 +130,10 @@ def _children(node: dict[str, Any], kind: str, scope: _Scope) -> Iterator[tuple[
 
 
 def _dataset(path: list[str], catalogue: Catalogue) -> CataloguedDataset:
-    finders: dict[int, Callable[..., CataloguedDataset]] = {1: _bare, 2: _qualified}
-    if len(path) not in finders:
-        raise ConstructNotAllowed(construct=f"The table name {'.'.join(path)}", hint="Write lake.dataset.")
+    finders: dict[int, Callable[..., CataloguedDataset]] = {1: _bare, 2: _qualified, 3: _product}
+    if len(path) not in finders or (len(path) == _PARTS_OF_A_PRODUCT and path[0].lower() != PRODUCTS):
+        hint = "Write lake.dataset, or products.publisher.name."
+        raise ConstructNotAllowed(construct=f"The table name {'.'.join(path)}", hint=hint)
     dataset = finders[len(path)](catalogue, *path)
     if dataset.problem is not None:
         raise DatasetUnreadable(dataset=dataset.qualified_name, reason=dataset.problem)
@@ -156,6 +159,10 @@ def _qualified(catalogue: Catalogue, lake: str, name: str) -> CataloguedDataset:
     return found
 
 
+def _product(catalogue: Catalogue, lake: str, publisher: str, name: str) -> CataloguedDataset:
+    return _qualified(catalogue, lake, f"{publisher}.{name}")
+
+
 def _not_found(name: str, catalogue: Catalogue) -> StatementError:
     if any(sign in name.lower() for sign in _FILE_SIGNS):
         return DatasetNotFound(name=name, hint="Files cannot be read by name; ask a catalogued dataset, lake.dataset.")
@@ -174,5 +181,8 @@ def _near_hint(name: str, catalogue: Catalogue) -> str:
 
 def _rename(node: dict[str, Any], occurrence: Occurrence) -> None:
     dataset = occurrence.dataset
+    written = node["qualified_name"]["path"]
+    if len(written) == _PARTS_OF_A_PRODUCT and not node.get("alias"):
+        node["alias"] = written[-1]  # what columns of `products.publisher.name` are written with
     node["catalog_name"], node["schema_name"], node["table_name"] = occurrence.name, dataset.lake, dataset.name
     node["qualified_name"] = {"path": [occurrence.name, dataset.lake, dataset.name]}

@@ -12,6 +12,7 @@ hello again. `stale_fence` (409) on a report means: drop the attempt. Reports ma
     /v1/site/uploads/{upload}                  bytes → 204, with the headers Datacanal-Length (of the whole export) and
                                                Datacanal-Digest (its sha256 in hex); the body begins at the offset asked
     /v1/site/uploads/{upload}/refuse           Problem → 204
+    /v1/site/products                          GET → SharedProducts, what a lake of data products has
     /v1/site/consents/{consent}                ConsentAnswer → 204
     /v1/site/consents/{consent}/refuse         Problem → 204
 
@@ -232,6 +233,21 @@ class ConsentAnswer(Document):
     """One answer for each dataset of the site that the plan reads."""
 
     consents: list[Consent]
+
+
+class SharedProduct(Document):
+    """A product's stable snapshot, as a dataset of jobs. `readers` null: every analyst."""
+
+    name: str = Field(description="publisher.product")
+    snapshot: str
+    key: list[str]
+    readers: list[str] | None
+
+
+class SharedProducts(Document):
+    """Those of the tenant, by name."""
+
+    products: list[SharedProduct]
 
 
 class PollReply(Document):

@@ -36,6 +36,7 @@ from datacanal.site.control_link import ControlLink
 from datacanal.site.fleet.port import Pool
 from datacanal.site.image_watch import ImageWatch
 from datacanal.site.lakes.registry import LakeRegistry, Sketcher
+from datacanal.site.product_watch import ProductWatch
 from datacanal.site.relaying import RelayServer
 from datacanal.site.results import ResultDesk
 from datacanal.site.session import Session
@@ -47,6 +48,7 @@ from datacanal.site.words.desk import WordsDesk
 _WATCH_EVERY_S = 1.0
 _WATCH_SHARE = 0.05
 """Of one processor, that watching the lakes may cost."""
+_PRODUCTS_EVERY_S = 2.0
 _SWEEP_EVERY_S = 60.0
 _POOL_EVERY_S = 2.0
 _BUSY_POLL_S = 0.25
@@ -76,6 +78,7 @@ class Parts:
     pool: Pool
     image: ImageWatch
     lakes: LakeRegistry
+    products: ProductWatch
     sketcher: Sketcher
     attempts: Attempts
     results: ResultDesk
@@ -128,6 +131,7 @@ class Agent:
             self._keep_reporting,
             self._keep_watching,
             self._keep_policies,
+            self._keep_products,
             self._keep_sketching,
             self._keep_sweeping,
         )
@@ -206,6 +210,7 @@ class Agent:
                 await self._parts.relays.serve(command)
             case RefreshCommand():
                 await asyncio.to_thread(self._parts.lakes.reload_policies)
+                await self._parts.products.changed()
                 await asyncio.to_thread(self._parts.lakes.refresh, command.lake, again=True)
                 self._parts.changed.set()
             case DropCommand():
@@ -243,6 +248,7 @@ class Agent:
         await self._parts.link.report(CatalogueReport(session=welcome.session, datasets=datasets, lakes=lakes))
 
     async def _keep_watching(self) -> None:
+        await self._parts.products.changed()  # else the first report would say that there are none
         while True:
             began_s = time.monotonic()
             if await asyncio.to_thread(self._parts.lakes.refresh) or not self._listed.is_set():
@@ -257,6 +263,14 @@ class Agent:
             if await asyncio.to_thread(self._parts.lakes.reload_policies):
                 self._parts.changed.set()
             await asyncio.sleep(_WATCH_EVERY_S)
+
+    async def _keep_products(self) -> None:
+        """A promotion is seen by the jobs that are planned a moment later."""
+        while True:
+            await asyncio.sleep(_PRODUCTS_EVERY_S)
+            if await self._parts.products.changed():
+                self._parts.changed.set()
+                self._sketch_due.set()
 
     async def _keep_sketching(self) -> None:
         while True:

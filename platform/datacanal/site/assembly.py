@@ -40,6 +40,7 @@ from datacanal.site.places import Places
 from datacanal.site.policy.book import PolicyBook, PolicyVersions
 from datacanal.site.policy.governed import Governance
 from datacanal.site.policy.mask_keys import MaskKeys
+from datacanal.site.product_watch import ProductWatch
 from datacanal.site.python_runs import PythonRuns
 from datacanal.site.python_steps import PythonSteps
 from datacanal.site.record.approvals import RecordedPins, RecordedVersions
@@ -174,6 +175,7 @@ def _parts(
         pool=setup.pool,
         image=image,
         lakes=lakes,
+        products=ProductWatch(link, lakes, book, lakes.product_lake),
         sketcher=readers[1],
         attempts=Attempts(runner, setup.pool, link, session, stores.work, stores.record, _now),
         results=_result_desk(setup, link, verifier.authorities, stores),

@@ -33,13 +33,15 @@ def check_lakes(site: SiteSection, now: datetime) -> Checked:
     warnings: list[str] = []
     with closing(LakeReader()) as reader:
         for lake in site.lakes:
-            for found in sorted(_problems(lake, reader, now), key=lambda one: one.line or 0):
+            if lake.policy is None:  # products: their policy is made of what their publishers say
+                continue
+            for found in sorted(_problems(lake, lake.policy, reader, now), key=lambda one: one.line or 0):
                 (warnings if found.warning else problems).append(found.text(quoting=True))
     return Checked(tuple(problems), tuple(warnings))
 
 
-def _problems(lake: LakeSection, reader: FooterReader, now: datetime) -> Iterator[PolicyProblem]:
-    text = text_of(lake.policy)
+def _problems(lake: LakeSection, file: Path, reader: FooterReader, now: datetime) -> Iterator[PolicyProblem]:
+    text = text_of(file)
     reading = read_policy(text, now.timestamp())
     yield from (*reading.problems, *reading.warnings)
     listing = _listed(lake)

@@ -24,6 +24,7 @@ from datacanal.protocol.site import (
     Poll,
     PollReply,
     RelayAsk,
+    SharedProducts,
     Start,
     StepRef,
     Welcome,
@@ -74,6 +75,15 @@ class ControlLink:
 
     async def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatReply:
         return await self._ask("heartbeat", heartbeat, HeartbeatReply)
+
+    async def products(self) -> SharedProducts:
+        """The stable snapshots of the tenant's data products."""
+        door = self._door.url
+        try:
+            response = await self._client.get(f"{door}/v1/site/products", timeout=_TIMEOUT)
+        except httpx.TransportError as error:
+            raise await self._unreachable(door, error) from None
+        return read_answer(SharedProducts, checked(response))
 
     async def start(self, step: StepRef, session: str) -> None:
         await self._post(f"jobs/{step.job}/steps/{step.step}/start", Start(session=session, fence=step.fence))

@@ -25,6 +25,7 @@ from datacanal.site.fleet.local import LocalPool
 from datacanal.site.fleet.port import Pool
 from datacanal.site.fleet.python_host import DockerPythonHost, PythonHost
 from datacanal.site.joining import PublicDoor, Tokens
+from datacanal.site.lakes.product_shelf import ProductShelf, policy_of
 from datacanal.site.lakes.registry import Lake
 from datacanal.site.launcher.client import LauncherClient
 from datacanal.site.launcher.settings import launcher_socket
@@ -51,10 +52,18 @@ def serve_site(configuration: Configuration, name: str) -> None:
 
 def open_lakes(site: SiteSection) -> list[Lake]:
     """Every lake of the site with its policy, both readable."""
-    lakes = [Lake(section.name, section.path, load_policy(section.policy), section.policy) for section in site.lakes]
+    lakes = [_opened(section) for section in site.lakes]
     for section in site.lakes:
         _check_readable(section)
     return lakes
+
+
+def _opened(lake: LakeSection) -> Lake:
+    if lake.policy is not None:
+        return Lake(lake.name, lake.path, load_policy(lake.policy), lake.policy)
+    with suppress(OSError):  # said as that of any lake, right after this
+        lake.path.mkdir(parents=True, exist_ok=True)
+    return Lake(lake.name, lake.path, policy_of(()), shelf=ProductShelf())
 
 
 def _check_readable(lake: LakeSection) -> None:

@@ -9,7 +9,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from datacanal.domain.errors import AmbiguousDataset, DatacanalError, DatasetNotFound, DatasetUnreadable, NotAReader
+from datacanal.domain.errors import (
+    AmbiguousDataset,
+    ConstructNotAllowed,
+    DatacanalError,
+    DatasetNotFound,
+    DatasetUnreadable,
+    NotAReader,
+)
 from datacanal.planning.catalogue import Catalogue, CataloguedDataset
 from datacanal.planning.compiler import compile_statement
 from datacanal.planning.names import check_inputs, resolve
@@ -90,6 +97,37 @@ def test_a_name_means_what_it_means_to_duckdb(lake: duckdb.DuckDBPyConnection, b
     plan = compile_statement(sql, {}, catalogue, bench.binder, NOW)
     answer = Interpreter({"l": tables}, bench.binder).run(plan)
     assert sorted(map(str, answer.to_pylist())) == sorted(map(str, expected.to_pylist()))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT v FROM products.bank.bars",
+        "SELECT bars.v FROM Products.Bank.bars",
+        "SELECT b.v FROM products.bank.bars AS b",
+        'SELECT v FROM products."bank.bars"',
+        "SELECT x.v FROM products.bank.bars x JOIN products.bank.bars y USING (v)",
+        "SELECT bars.v FROM products.bank.bars, l.x WHERE l.x.v = 'lx'",
+    ],
+)
+def test_a_product_is_written_with_its_publisher(bench: Any, sql: str) -> None:
+    catalogue = Catalogue((one("products", "bank.bars"), one("l", "x")), frozenset({"core"}))
+    plan = compile_statement(sql, {}, catalogue, bench.binder, NOW)
+    tables = {"products": {"bank.bars": pa.table({"v": ["p"]})}, "l": {"x": pa.table({"v": ["lx"]})}}
+    assert Interpreter(tables, bench.binder).run(plan).to_pylist() == [{"v": "p"}]
+
+
+@pytest.mark.parametrize("name", ["other.bank.bars", "products.bank.bars.more"])
+def test_three_parts_are_for_products_alone(bench: Any, name: str) -> None:
+    catalogue = Catalogue((one("products", "bank.bars"), one("other", "bank.bars")))
+    with pytest.raises(ConstructNotAllowed, match=r"products\.publisher\.name|table name"):
+        resolve(bench.binder.parse(f"FROM {name}"), catalogue)
+
+
+def test_an_unknown_product_hints_at_a_near_one(bench: Any) -> None:
+    with pytest.raises(DatasetNotFound) as refusal:
+        resolve(bench.binder.parse("FROM products.bank.bar"), Catalogue((one("products", "bank.bars"),)))
+    assert "products.bank.bars" in refusal.value.remedy
 
 
 def test_a_bare_name_in_two_lakes_is_ambiguous(bench: Any) -> None:

@@ -16,6 +16,7 @@ from datacanal.control.api.guard import BEARER, check_query
 from datacanal.control.api.streams import PassedOn
 from datacanal.control.joining import Member
 from datacanal.control.plane import Plane
+from datacanal.control.products.sharing import shared_products
 from datacanal.control.uploads import Head
 from datacanal.domain.errors import BadField, DatacanalError, Forbidden, NotFound, SiteUnreachable, Unauthenticated
 from datacanal.protocol.problem import Problem
@@ -32,6 +33,7 @@ from datacanal.protocol.site import (
     Poll,
     PollReply,
     RelayAsk,
+    SharedProducts,
     Start,
     Welcome,
 )
@@ -80,6 +82,7 @@ def site_routes(plane: Plane, acting: Any) -> APIRouter:
     _add_uploads(router, plane, acting)
     _add_relays(router, plane, acting)
     _add_consents(router, plane, acting)
+    _add_products(router, plane, acting)
     return router
 
 
@@ -257,6 +260,13 @@ def _add_consents(router: APIRouter, plane: Plane, acting: Any) -> None:
         said = await read_document(request, Problem)
         plane.products.owners.refuse(consent, caller.site, said)
         return nothing()
+
+
+def _add_products(router: APIRouter, plane: Plane, acting: Any) -> None:
+    @router.get("/products", response_model=SharedProducts, responses=problems())
+    async def products(caller: Member = acting) -> Response:
+        """The stable snapshots of data products, for the site whose lake they are."""
+        return answer(await plane.desk.read(lambda session: shared_products(session, caller.tenant)))
 
 
 def _unwanted(error: DatacanalError) -> Response:

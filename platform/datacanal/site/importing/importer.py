@@ -55,6 +55,9 @@ def import_file(configuration: Configuration, file: Path, lake: str, name: str, 
 def _lake(configuration: Configuration, name: str) -> LakeSection:
     for site in configuration.sites:
         for lake in site.lakes:
+            if lake.name == name and lake.is_products:
+                hint = "Run a job over what you have, and publish its result."
+                raise ImportRefused(file=name, reason="data products are published, not imported", hint=hint)
             if lake.name == name:
                 return lake
     raise BadConfiguration(file=str(configuration.file), key="sites.lakes", reason=f"there is no lake {name!r}")

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from datacanal.domain.errors import DatacanalError, DatasetUnreadable, LakeUnreadable
 from datacanal.protocol.catalogue import DatasetColumn, DatasetReport, LakeReport, Snapshot
+from datacanal.protocol.site import SharedProducts
+from datacanal.site.lakes.product_shelf import ProductShelf
 from datacanal.site.lakes.reading import LakeUnread
 from datacanal.site.lakes.scan import ListedFolder, Listing, list_lake
 from datacanal.site.lakes.snapshots import FooterCache, FooterReader, take_snapshot
@@ -44,12 +46,20 @@ class Sketcher(Protocol):
 
 @dataclass(frozen=True)
 class Lake:
-    """`policy` is the one that the site starts with, read from `policy_file`, which is looked at again if given."""
+    """`policy` is the one that the site starts with, read from `policy_file`, which is looked at again if given.
+
+    `shelf` is there for the lake of data products, and says what that has.
+    """
 
     name: str
     root: Path
     policy: Policy
     policy_file: Path | None = None
+    shelf: ProductShelf | None = None
+
+    def listed(self) -> Listing:
+        """What the lake has now. Raises `OSError`."""
+        return list_lake(self.root) if self.shelf is None else self.shelf.list(self.root)
 
 
 @dataclass
@@ -94,6 +104,16 @@ class LakeRegistry:
             names = list(self._lakes) if lake is None else [lake] if lake in self._lakes else []
             changed = [self._refresh(self._lakes[name], self._states[name], again) for name in names]
             return any(changed)
+
+    def share(self, lake: str, told: SharedProducts, put_in_force: Callable[[Policy], object]) -> bool:
+        """Make the lake of data products what was told; True where that changes something."""
+        shelf = self._lakes[lake].shelf
+        return shelf is not None and shelf.take(told, put_in_force, lambda: self.refresh(lake))
+
+    @property
+    def product_lake(self) -> str | None:
+        """The lake of data products, if the site has it."""
+        return next((lake.name for lake in self._lakes.values() if lake.shelf is not None), None)
 
     def reload_policies(self) -> bool:
         """Look at the policy files again; True where what is told changes. Waits for no listing."""
@@ -164,7 +184,7 @@ class LakeRegistry:
 
     def _refresh(self, lake: Lake, state: _State, again: bool) -> bool:
         try:
-            listing = list_lake(lake.root)
+            listing = lake.listed()
         except OSError as error:
             return self._lost(lake, state, error)
         changed = state.problem is not None
@@ -200,7 +220,7 @@ class LakeRegistry:
             self._keep_footers(lake, state, name, folder, known)
         state.problems.pop(name, None)
         stored = self._store.snapshot(snapshot.id)
-        if stored is None or not _is_counted(stored):
+        if stored is None or stored.files != snapshot.files or not _is_counted(stored):
             stored = _carried(snapshot, state.snapshots.get(name))
             self._due = [due for due in self._due if (due.lake, due.dataset) != (lake.name, name)] + [snapshot]
         state.snapshots[name] = stored
@@ -210,7 +230,8 @@ class LakeRegistry:
     def _taken(self, lake: Lake, state: _State, name: str, folder: ListedFolder) -> Snapshot:
         if folder.problem:
             raise DatasetUnreadable(dataset=f"{lake.name}.{name}", reason=folder.problem)
-        return take_snapshot(lake.root, lake.name, name, folder.files, self._reader, state.footers)
+        taken = take_snapshot(lake.root, lake.name, name, folder.files, self._reader, state.footers)
+        return taken.model_copy(update={"id": folder.snapshot}) if folder.snapshot else taken
 
     def _keep_footers(
         self, lake: Lake, state: _State, name: str, folder: ListedFolder, known: set[tuple[str, str]]

@@ -26,10 +26,14 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class ListedFolder:
-    """One dataset: its files in the order of their paths, or why they cannot be listed."""
+    """One dataset: its files in the order of their paths, or why they cannot be listed.
+
+    `snapshot` is how this content is called already; empty: it gets an id of its own.
+    """
 
     files: tuple[ListedFile, ...] = ()
     problem: str = ""
+    snapshot: str = ""
 
 
 Listing = dict[str, ListedFolder]

@@ -94,6 +94,17 @@ class PolicyBook:
                 return version.policy
         raise PolicyChanged(lake=lake)
 
+    def replace(self, lake: str, policy: Policy) -> bool:
+        """Put another policy in force for a lake whose policy is not a file; True where that changes something."""
+        with self._reloading:
+            shelf = self._shelves[lake]
+            if policy.digest == shelf.policy.digest:
+                return False
+            self._store.keep(lake, policy, self._now_ms())  # written down first, as for a file
+            with self._lock:
+                shelf.policy = policy
+        return True
+
     def problem(self, lake: str) -> BadPolicy | None:
         """What is wrong with the lake's file as it is now, if that is why it is not in force; quotes no value of it."""
         with self._lock:

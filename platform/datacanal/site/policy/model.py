@@ -21,8 +21,13 @@ LOG_BYTES = 64 * 2**10
 """What may leave of one job's log where a policy lets logs out and names no size."""
 
 
+def is_principal(value: str) -> bool:
+    """Whether it reads `group:NAME` or `principal:NAME`."""
+    return _PRINCIPAL.match(value) is not None
+
+
 def _check_principal(value: str) -> str:
-    if not _PRINCIPAL.match(value):
+    if not is_principal(value):
         raise ValueError('write "group:NAME" or "principal:NAME"')
     return value
 
