@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from datacanal.cli.demo.lakes import SampleSize, ensure_lakes
-from datacanal.cli.demo.product import show_product
+from datacanal.cli.demo.product import NAME, show_product
 from datacanal.cli.demo.questions import MAIN, SECOND
 from datacanal.cli.demo.service import free_layout, running_service
 from datacanal.cli.init import write_configuration
@@ -52,7 +52,7 @@ def demo(
         with Client(url, (directory / "state" / "admin.token").read_text(encoding="utf-8").strip()) as client:
             job = _show_question(client)
             show_product(client, job, gateway, lambda: _developer_token(client), _say)
-        _print_commands(configuration, directory / "state", url, is_running=keep)
+        _print_commands(configuration, directory / "state", url, gateway, is_running=keep)
         if keep:
             _say("It keeps running; Ctrl-C stops it.")
             with suppress(KeyboardInterrupt):
@@ -122,9 +122,9 @@ def _rows_text(rows: int | None) -> str:
     return "1 row" if rows == 1 else f"{rows or 0:,} rows"
 
 
-def _print_commands(configuration: Path, home: Path, url: str, *, is_running: bool) -> None:
+def _print_commands(configuration: Path, home: Path, url: str, gateway: str, *, is_running: bool) -> None:
     program = shlex.quote(str(_program()))
-    place = f"DATACANAL_URL={url} DATACANAL_HOME={shlex.quote(str(home))}"
+    place = f"DATACANAL_URL={url} DATACANAL_GATEWAY={gateway} DATACANAL_HOME={shlex.quote(str(home))}"
     start = f"{program} up --config {shlex.quote(str(configuration))}"
     question = shlex.quote(SECOND)
     if is_running:
@@ -132,11 +132,12 @@ def _print_commands(configuration: Path, home: Path, url: str, *, is_running: bo
         _say(f"  {place} {program} dataset list")
     else:
         _say(
-            "\nThree commands to go on with; the first starts the service again, the others are for another terminal:\n"
+            "\nFour commands to go on with; the first starts the service again, the others are for another terminal:\n"
         )
         _say(f"  {start}")
     _say(f"  {place} {program} sql {question}")
-    _say(f"  {place} {program} explain {question}\n")
+    _say(f"  {place} {program} explain {question}")
+    _say(f"  {place} {program} product get {NAME} country=CZ,AT --order segment\n")
 
 
 def _program() -> Path:

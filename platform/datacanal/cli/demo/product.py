@@ -35,9 +35,9 @@ def show_product(
         f"\nA developer with a token of the role developer calls it:\n\n$ curl -H 'Authorization: Bearer …' '{address}'"
     )
     say(_curled(address, token))
-    say(f"\nand from Python:\n\n>>> client.product({NAME!r}).to_arrow(payments__gte=100, order='-segment', limit=5)\n")
+    say(f"\nand from Python:\n\n>>> client.product({NAME!r}).to_arrow(payments__gte=5, order='-segment', limit=4)\n")
     with Client(client.url, token, gateway=gateway) as developer:
-        table = developer.product(NAME).to_arrow(payments__gte=100, order="-segment", limit=5)
+        table = developer.product(NAME).to_arrow(payments__gte=5, order="-segment", limit=4)
     say("\n".join(result_lines(table, table.num_rows, None)))
 
 
