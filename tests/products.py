@@ -27,7 +27,8 @@ from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Contract, Sample
 from datacanal.serving.runner import HttpServer, address_of, bind
 from datacanal.state import DATABASE, MIGRATIONS
-from datacanal.state.models import ChannelRow, JobRow, ProductRow, RestatementRow, TokenRow, VersionRow
+from datacanal.state.models import JobRow, TokenRow
+from datacanal.state.product_models import ChannelRow, ProductRow, RestatementRow, VersionRow
 from datacanal.state.revisions import grow
 from datacanal.state.tokens import digest_of
 from datacanal.storage.sqlite import open_database

@@ -19,7 +19,8 @@ from tests.products import EARLY, ProductHome, Running, bars, serving
 from datacanal.domain.product import VersionState
 from datacanal.gateway.producing import END_KEY
 from datacanal.protocol.products import Contract, Sample
-from datacanal.state.models import ProductRow, TokenRow
+from datacanal.state.models import TokenRow
+from datacanal.state.product_models import ProductRow
 
 BARS = "/v1/products/pub.bars"
 DATA = f"{BARS}/data"

@@ -16,7 +16,7 @@ from tests.integration.town import Town, play
 from datacanal.control.changes import Change
 from datacanal.control.signals import CATALOGUE
 from datacanal.protocol.products import Contract
-from datacanal.state.models import ChannelRow, ProductRow, VersionRow
+from datacanal.state.product_models import ChannelRow, ProductRow, VersionRow
 from datacanal.testing.tasks import write_parquet
 
 OF_PUB = {"tenant": "default", "principal": "pub"}

@@ -14,7 +14,8 @@ from datacanal.domain.product import VersionState
 from datacanal.gateway.view import Move, Product, Release, Restated, Token, View
 from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Contract, Sample
-from datacanal.state.models import ChannelRow, ProductRow, RestatementRow, TokenRow, VersionRow
+from datacanal.state.models import TokenRow
+from datacanal.state.product_models import ChannelRow, ProductRow, RestatementRow, VersionRow
 from datacanal.state.revisions import number_of
 
 _Named = dict[tuple[str, str], list[ChannelRow]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from datacanal.state.models import RevisionRow
+from datacanal.state.product_models import RevisionRow
 
 
 def grow(session: Session) -> None:

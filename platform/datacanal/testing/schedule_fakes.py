@@ -12,7 +12,8 @@ from datacanal.domain.access import Principal
 from datacanal.domain.errors import DatacanalError
 from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.public import JobView
-from datacanal.state.models import JobRow, ProductRow, VersionRow
+from datacanal.state.models import JobRow
+from datacanal.state.product_models import ProductRow, VersionRow
 from datacanal.testing.fake_service import fake_job
 
 _AT = datetime(2030, 1, 1, tzinfo=UTC)

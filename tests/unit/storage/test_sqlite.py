@@ -15,12 +15,11 @@ from sqlalchemy.exc import OperationalError
 from datacanal.site.store.database import MIGRATIONS as OF_SITE
 from datacanal.site.store.models import Base as SiteBase
 from datacanal.state import MIGRATIONS as OF_CONTROL
-from datacanal.state.models import Base as ControlBase
 from datacanal.storage.sqlite import open_database
 
 STORES = pytest.mark.parametrize(
     ("migrations", "tables"),
-    [(OF_CONTROL, ControlBase.metadata), (OF_SITE, SiteBase.metadata)],
+    [(OF_CONTROL, TABLES), (OF_SITE, SiteBase.metadata)],
     ids=["control", "site"],
 )
 

@@ -26,7 +26,7 @@ from datacanal.protocol.products import (
     ProductUpdate,
     ProductView,
 )
-from datacanal.state.models import ProductRow
+from datacanal.state.product_models import ProductRow
 from datacanal.state.revisions import grow
 
 _READER = re.compile(r"^(group|principal):\S(.*\S)?$")

@@ -13,7 +13,7 @@ from datacanal.domain.errors import WrongState
 from datacanal.domain.product import VersionMove, VersionState, moved
 from datacanal.domain.product_errors import NoVersion
 from datacanal.protocol.products import Channel, PromoteRequest
-from datacanal.state.models import ChannelRow, ProductRow, RestatementRow, VersionRow
+from datacanal.state.product_models import ChannelRow, ProductRow, RestatementRow, VersionRow
 from datacanal.state.revisions import grow
 
 _KEPT = (VersionState.HELD, VersionState.STAGED, VersionState.SUPERSEDED)

@@ -35,7 +35,8 @@ from datacanal.products.manifest import Manifest
 from datacanal.protocol.problem import problem_of
 from datacanal.protocol.products import Consent, Contract
 from datacanal.serving.handlers import failure_fields
-from datacanal.state.models import ConsentRow, JobRow, ProductRow, VersionRow
+from datacanal.state.models import JobRow
+from datacanal.state.product_models import ConsentRow, ProductRow, VersionRow
 
 AWAY_WITHIN_S = 120.0
 """How long a draft waits for sites that are away, counted from when this process first looked at it."""

@@ -31,7 +31,7 @@ from datacanal.protocol.products import (
     RollbackRequest,
     VersionView,
 )
-from datacanal.state.models import ProductRow, VersionRow
+from datacanal.state.product_models import ProductRow, VersionRow
 from datacanal.state.revisions import grow
 
 REPLAYED = 200

@@ -13,7 +13,7 @@ from datacanal.domain.access import Principal
 from datacanal.domain.product import VersionMove, VersionState
 from datacanal.products.building.orders import Comparison
 from datacanal.protocol.products import Report
-from datacanal.state.models import ProductRow, RestatementRow, VersionRow
+from datacanal.state.product_models import ProductRow, RestatementRow, VersionRow
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from datacanal.domain.errors import Forbidden, NotFound
 from datacanal.domain.product import VersionState
 from datacanal.domain.product_errors import ProductRetired, VersionNotFound
 from datacanal.protocol.products import Channel
-from datacanal.state.models import ChannelRow, ProductRow, VersionRow
+from datacanal.state.product_models import ChannelRow, ProductRow, VersionRow
 
 _WHOLE = (VersionState.STAGED, VersionState.CANARY, VersionState.STABLE, VersionState.SUPERSEDED)
 

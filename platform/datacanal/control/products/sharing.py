@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from datacanal.control.products.rows import stable
 from datacanal.protocol.products import Contract
 from datacanal.protocol.site import SharedProduct, SharedProducts
-from datacanal.state.models import ProductRow
+from datacanal.state.product_models import ProductRow
 
 
 def shared_products(session: Session, tenant: str) -> SharedProducts:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from datacanal.control.desk import Desk
 from datacanal.domain.product import VersionState
 from datacanal.products.manifest import snapshot_folder
-from datacanal.state.models import VersionRow
+from datacanal.state.product_models import VersionRow
 
 CLEARED_EVERY_S = 30.0
 GRACE_S = 60.0

@@ -25,7 +25,8 @@ from datacanal.domain.product import VersionState
 from datacanal.domain.product_errors import SnapshotGone
 from datacanal.products.manifest import snapshot_folder
 from datacanal.protocol.products import Contract, PublishRequest, VersionDiff, VersionList, VersionView
-from datacanal.state.models import JobRow, ProductRow, VersionRow
+from datacanal.state.models import JobRow
+from datacanal.state.product_models import ProductRow, VersionRow
 from datacanal.state.revisions import grow
 
 _NOT_THERE = frozenset({VersionState.DRAFT, VersionState.FAILED, VersionState.RETIRED})

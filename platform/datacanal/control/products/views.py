@@ -24,7 +24,7 @@ from datacanal.protocol.products import (
     Sample,
     VersionView,
 )
-from datacanal.state.models import ChannelRow, ConsentRow, ProductRow, RestatementRow, VersionRow
+from datacanal.state.product_models import ChannelRow, ConsentRow, ProductRow, RestatementRow, VersionRow
 
 _CHANNELS: tuple[Channel, ...] = ("stable", "canary")
 

@@ -27,7 +27,7 @@ from datacanal.control.schedules.times import Timetable, check_cron, next_due
 from datacanal.domain.access import Principal
 from datacanal.domain.product_errors import NeverDue, ScheduleExists
 from datacanal.protocol.products import ScheduleList, ScheduleRequest, ScheduleRun, ScheduleRunList, ScheduleView
-from datacanal.state.models import ScheduleRow, ScheduleRunRow
+from datacanal.state.product_models import ScheduleRow, ScheduleRunRow
 
 
 class ScheduleBook:

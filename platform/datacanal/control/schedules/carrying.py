@@ -18,7 +18,7 @@ from datacanal.domain.errors import JobCancelled
 from datacanal.domain.job import ENDED_JOBS, JobState
 from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.public import JobRequest, JobView
-from datacanal.state.models import ScheduleRow, ScheduleRunRow
+from datacanal.state.product_models import ScheduleRow, ScheduleRunRow
 
 _LOOK_S = 60.0
 

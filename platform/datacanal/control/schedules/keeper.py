@@ -20,7 +20,7 @@ from datacanal.domain.errors import DatacanalError
 from datacanal.protocol.problem import problem_of
 from datacanal.protocol.products import CatchUp
 from datacanal.serving.handlers import failure_fields
-from datacanal.state.models import ScheduleRow
+from datacanal.state.product_models import ScheduleRow
 
 _LONGEST_PAUSE_S = 30.0
 _log = structlog.get_logger()

@@ -19,7 +19,7 @@ from datacanal.domain.product_errors import RunLeftOut
 from datacanal.protocol.problem import problem_of
 from datacanal.protocol.products import ScheduleRun, ScheduleView
 from datacanal.protocol.public import JobRequest
-from datacanal.state.models import ScheduleRow, ScheduleRunRow, VersionRow
+from datacanal.state.product_models import ScheduleRow, ScheduleRunRow, VersionRow
 
 SCHEDULES = "schedules"
 """The signal of a change that the keeper has to look at."""

@@ -15,7 +15,7 @@ from datacanal.control.changes import Change
 from datacanal.control.schedules.rows import ACTIVE, SCHEDULES, add_run, forget_old_runs, leave_out, waiting_runs
 from datacanal.control.schedules.times import MOST_WAITING, Due
 from datacanal.protocol.problem import Problem
-from datacanal.state.models import ScheduleRow, ScheduleRunRow
+from datacanal.state.product_models import ScheduleRow, ScheduleRunRow
 
 
 def come_due(change: Change, schedule_id: str, expected: datetime | None, found: Due) -> None:

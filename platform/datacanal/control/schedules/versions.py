@@ -13,7 +13,7 @@ from datacanal.domain.access import Principal
 from datacanal.domain.product import VersionState
 from datacanal.protocol.problem import Problem, problem_of
 from datacanal.protocol.products import PublishRequest, Report
-from datacanal.state.models import VersionRow
+from datacanal.state.product_models import VersionRow
 
 _LOOK_S = 60.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datacanal.state.models import Base
+from datacanal.state.tables import TABLES
 from datacanal.storage.migrating import run_migrations
 
-run_migrations(Base.metadata)
+run_migrations(TABLES)

@@ -9,7 +9,7 @@ from tests.unit.control.products.house import BARS, CANARY, OTHER, PUB, STABLE, 
 from datacanal.domain.errors import BadField, DatacanalError, Forbidden, NotFound, WrongState
 from datacanal.domain.product_errors import ContractHeld, NoVersion, ProductRetired, SnapshotGone, VersionNotFound
 from datacanal.protocol.products import PromoteRequest, PublishRequest, RetireRequest, RollbackRequest
-from datacanal.state.models import ChannelRow
+from datacanal.state.product_models import ChannelRow
 from datacanal.testing.product_fakes import held
 
 

@@ -17,7 +17,8 @@ from datacanal.control.schedules.publishing import Publisher
 from datacanal.control.schedules.rows import SCHEDULES
 from datacanal.domain.product_errors import ContractHeld
 from datacanal.protocol.public import JobRequest
-from datacanal.state.models import JobRow, ScheduleRow, ScheduleRunRow
+from datacanal.state.models import JobRow
+from datacanal.state.product_models import ScheduleRow, ScheduleRunRow
 from datacanal.testing.schedule_fakes import JobsThatSucceed, PublisherOf, PublisherThatHangs
 
 HELD = ContractHeld(version="1.1", product="bank.bars", checks="drift", accept="")

@@ -16,7 +16,7 @@ from datacanal.control.schedules.rows import leave_out, timetable_of, waiting_ru
 from datacanal.control.schedules.times import MOST_WAITING, due, next_due
 from datacanal.control.schedules.turns import active_runs, come_due, settle, take_turns
 from datacanal.protocol.public import JobRequest
-from datacanal.state.models import ScheduleRow, ScheduleRunRow
+from datacanal.state.product_models import ScheduleRow, ScheduleRunRow
 
 
 class Town:
