@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from datacanal.site.store.database import MIGRATIONS as OF_SITE
 from datacanal.site.store.models import Base as SiteBase
 from datacanal.state import MIGRATIONS as OF_CONTROL
+from datacanal.state.tables import TABLES
 from datacanal.storage.sqlite import open_database
 
 STORES = pytest.mark.parametrize(
