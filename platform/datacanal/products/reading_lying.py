@@ -56,10 +56,22 @@ class Lying:
         walked = [each.column for each in self.query.order] if self.after is not None else []
         needed = list(dict.fromkeys([*columns, *tested, *walked]))
         held = self.file.columns(self.groups[position], needed, keep=position < _KEPT_GROUPS)
-        masks = [passing(each, held[each.column]) for each in self.query.filters]
+        filters, held = self._spanned(position, held)
+        masks = [passing(each, held[each.column]) for each in filters]
         if self.after is not None:
             masks.append(after(self.query.order, self.after, held))
         return selected(masks, [held[name] for name in columns])
+
+    def _spanned(self, position: int, held: dict[str, pa.Array]) -> tuple[Sequence[Filter], dict[str, pa.Array]]:
+        """The filters that are left, and the rows, once an equality on the file's first column has found its run."""
+        for each in self.query.filters:
+            column = held[each.column]
+            if each.column == self.file.order[0] and each.operator == "eq" and comparable(each.type):
+                span = self.file.span(self.groups[position], scalars(each.values, column.type)[0])
+                if span is not None:
+                    rest = [other for other in self.query.filters if other is not each]
+                    return rest, {name: values.slice(*span) for name, values in held.items()}
+        return self.query.filters, held
 
 
 def lying(files: Iterable[StoredFile], query: Query, key: Key | None) -> Lying | None:

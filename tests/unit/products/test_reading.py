@@ -314,3 +314,28 @@ def test_threads_share_a_reader(reader: SnapshotReader) -> None:
 def test_a_snapshot_that_is_not_there_is_not_found(readers: Readers) -> None:
     with pytest.raises(FileNotFoundError):
         readers.reader("lab.types", "snp_none")
+
+
+_LEADS = {
+    "text": "lpad((i // 100)::VARCHAR, 4, '0')",
+    "number": "(i // 100)::UBIGINT",
+    "decimal": "(i // 100)::DECIMAL(38,2)",
+    "instant": "make_timestamptz((i // 100) * 1000000)",
+    "unique": "i",
+}
+
+
+@pytest.mark.parametrize("kind", _LEADS)
+def test_one_value_of_the_first_column_is_found_wherever_it_lies(tmp_path: Path, kind: str) -> None:
+    select = f"SELECT {_LEADS[kind]} AS lead, i AS n, CAST({_LEADS[kind]} AS VARCHAR) AS text FROM range(5000) r(i)"
+    write_snapshot(tmp_path / "store", "lab.leads", select, ["lead", "n"])
+    readers = Readers(tmp_path / "store", tmp_path, memory_bytes=2**28, cache_bytes=2**20, threads=1)
+    reader = readers.reader("lab.leads", "snp_test")
+    for number in (0, 1, 2047, 2048, 4999):
+        every = parse_query([("n", str(number))], reader.manifest, 10)
+        [(_, _, text)] = rows_of(reader.page(every, None, Stop()).batches)
+        query = parse_query([("lead", text.replace("+00", "Z")), ("select", "n")], reader.manifest, 1000)
+        first = number if kind == "unique" else number // 100 * 100
+        expected = [(at,) for at in range(first, number + 1 if kind == "unique" else first + 100)]
+        assert rows_of(reader.page(query, None, Stop()).batches) == expected
+    readers.close()
