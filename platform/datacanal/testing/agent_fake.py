@@ -9,14 +9,18 @@ from typing import TypeVar
 
 import httpx
 
+from datacanal.control.products.lineage import inputs_of
 from datacanal.domain.errors import DatacanalError
 from datacanal.protocol.base import Document
 from datacanal.protocol.catalogue import DatasetReport, LakeReport
 from datacanal.protocol.plan import PLAN_FORMAT
 from datacanal.protocol.problem import Problem, error_of, problem_of
+from datacanal.protocol.products import Consent
 from datacanal.protocol.site import (
     SITE_PROTOCOL,
     CatalogueReport,
+    ConsentAnswer,
+    ConsentCommand,
     Done,
     EgressNote,
     Failed,
@@ -161,14 +165,29 @@ class ScriptedAgent:
                 await self.obey(command)
 
     async def obey(self, command: object) -> None:
-        """Carry out a command; every export is `RESULT`."""
+        """Carry out a command; every export is `RESULT`, every consent is given."""
         match command:
             case UploadCommand():
                 await self.upload(command, RESULT)
+            case ConsentCommand():
+                await self.consent(command, "granted")
             case RefreshCommand():
                 await self.report()
             case _:
                 self.dropped.append(getattr(command, "job", ""))
+
+    async def consent(self, command: ConsentCommand, decision: str) -> None:
+        """Answer for every dataset of the site in the same way."""
+        consents = [
+            Consent(site=self.site, lake=given.lake, dataset=given.dataset, decision=decision, reason="scripted")
+            for given in inputs_of(command.plan)
+            if given.site == self.site
+        ]
+        await self._post(f"consents/{command.consent}", ConsentAnswer(consents=consents))
+
+    async def decline(self, command: ConsentCommand, error: DatacanalError) -> None:
+        """Do not answer, and say why."""
+        await self._post(f"consents/{command.consent}/refuse", problem_of(error))
 
     async def upload(self, command: UploadCommand, export: bytes) -> None:
         """Send an export from the offset that was asked for."""

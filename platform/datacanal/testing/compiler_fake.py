@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from datacanal.control.catalogue import Known
 from datacanal.control.planner import Question
 from datacanal.domain.errors import DatacanalError, SiteUnreachable, SqlSyntax
-from datacanal.protocol.plan import Estimate, Meeting, Plan, PlanColumn, Step, Transfer, TransferInput
+from datacanal.protocol.plan import (
+    DatasetInput,
+    Estimate,
+    Meeting,
+    Plan,
+    PlanColumn,
+    Step,
+    StepInput,
+    Transfer,
+    TransferInput,
+)
 
 COLUMN = PlanColumn(name="n", type="BIGINT")
 _ESTIMATE = Estimate(rows=1, bytes=100, scanned_bytes=1000)
 
 
 class ScriptedCompiler:
-    """`at SITE` is one step there; `across A B` is a scan at A and a query at B; `refusals` are raised as given.
+    """`at SITE` is one step there, `reads SITE` one that reads a dataset; `across A B` is a scan at A and a query at B.
+
+    `refusals` are raised as given.
 
     Everything else does not parse. Counts what it compiled in `compiled`.
     """
@@ -30,6 +43,8 @@ class ScriptedCompiler:
         match question.sql.split():
             case ["at", site]:
                 return plan_at(site, question.now.isoformat())
+            case ["reads", site]:
+                return plan_reading(site, question.now.isoformat())
             case ["across", producer, consumer]:
                 return plan_across(producer, consumer, question.now.isoformat())
             case ["anywhere"] if not connected:
@@ -46,6 +61,12 @@ class ScriptedCompiler:
 def plan_at(site: str, now: str = "2030-01-01T00:00:00+00:00") -> Plan:
     """One query step."""
     return _plan([_query(site, [])], [], site, now)
+
+
+def plan_reading(site: str, now: str = "2030-01-01T00:00:00+00:00") -> Plan:
+    """One query step over the dataset `d` of the site's lake."""
+    given = DatasetInput(occurrence="occ0", lake=f"lake_{site}", dataset="d", snapshot="snap_1", columns=[COLUMN])
+    return _plan([_query(site, [given])], [], site, now)
 
 
 def plan_across(producer: str, consumer: str, now: str = "2030-01-01T00:00:00+00:00") -> Plan:
@@ -67,7 +88,7 @@ def plan_across(producer: str, consumer: str, now: str = "2030-01-01T00:00:00+00
     return _plan([scan, _query(consumer, [arrives])], [transfer], consumer, now)
 
 
-def _query(site: str, inputs: list[TransferInput]) -> Step:
+def _query(site: str, inputs: Sequence[StepInput]) -> Step:
     return Step(
         id="q", site=site, kind="query", sql="SELECT 1", inputs=list(inputs), columns=[COLUMN], estimate=_ESTIMATE
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
@@ -206,7 +206,7 @@ def _drafts(session: Session) -> Sequence[str]:
 def _draft(session: Session, snapshot: str) -> Draft:
     row = session.get_one(VersionRow, snapshot)
     product = session.get_one(ProductRow, (row.tenant, row.product))
-    job = session.get_one(JobRow, row.job_id)
+    job = session.get_one(JobRow, row.job_id, options=[undefer(JobRow.python)])
     return Draft(row, product, job, stable(session, product), yardstick(session, product, row))
 
 
