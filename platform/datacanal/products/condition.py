@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from statistics import median
 from typing import Literal
 
+from datacanal.products.calendars import calendar_of
 from datacanal.products.manifest import Manifest, Session
 from datacanal.protocol.base import Document
+from datacanal.protocol.products import Contract, Freshness
 
 Condition = Literal["available", "degraded", "pending", "missing", "restated"]
 
@@ -23,6 +25,33 @@ class SessionCondition(Document):
     session: date
     condition: Condition
     rows: int
+
+
+def conditions_of(
+    manifest: Manifest,
+    contract: Contract,
+    restated: Collection[date],
+    now: datetime,
+    first: date | None = None,
+    last: date | None = None,
+) -> list[SessionCondition]:
+    """The conditions under the contract's calendar; absent bounds are the snapshot's first session and today.
+
+    The first call for a calendar may take a second. Raises `BadField` for a calendar that there is not.
+    """
+    calendar = None if contract.calendar is None else calendar_of(contract.calendar)
+    today = now.astimezone(UTC).date() if calendar is None else calendar.today(now)
+    days = [date.fromisoformat(each.session) for each in manifest.sessions] or [today]
+    start, end = first or days[0], last or today
+    return conditions(
+        manifest,
+        expected=[] if calendar is None else calendar.between(min(start, days[-1]), max(end, today)),
+        restated=restated,
+        today=today,
+        at_most=(contract.freshness or Freshness()).at_most,
+        first=start,
+        last=end,
+    )
 
 
 def conditions(
@@ -44,7 +73,8 @@ def conditions(
     A session is *restated* where its values changed after they were published, *degraded* where it has fewer than
     half the rows of the median of the 21 sessions before it (of fewer than five nothing is concluded), *pending* where
     it is expected after the newest one and one of the last `at_most` until today, or later, and *missing* where it is
-    expected otherwise. Sessions that the calendar does not know are told of as they are.
+    expected otherwise. Nothing is expected before the snapshot's first session. Sessions that the calendar does not
+    know are told of as they are.
     """
     rows = {date.fromisoformat(each.session): each.rows for each in manifest.sessions}
     thin = _thin(manifest.sessions)
@@ -57,7 +87,8 @@ def conditions(
             return "degraded" if day in thin else "available"
         return "pending" if day in pending else "missing"
 
-    days = sorted(each for each in {*rows, *expected, *restated} if first <= each <= last)
+    promised = [each for each in expected if each >= min(rows, default=first)]
+    days = sorted(each for each in {*rows, *promised, *restated} if first <= each <= last)
     return [SessionCondition(session=day, condition=condition(day), rows=rows.get(day, 0)) for day in days]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,7 +12,7 @@ import duckdb
 from datacanal.planning.quoting import identifier
 from datacanal.products.building.differing import key_text, shown
 from datacanal.products.building.pairs import Pair, types_of
-from datacanal.products.manifest import BY_KEY
+from datacanal.products.manifest import BY_KEY, Manifest
 from datacanal.products.query_form import Query
 from datacanal.products.reading_sql import Statement, page_sql
 
@@ -23,7 +24,10 @@ _ALL_ROWS = 2**62
 
 @dataclass(frozen=True)
 class Answers:
-    """`rows` of the old answer are `gone` or `changed`; `new` ones are in the new answer alone."""
+    """Of `rows` of the old answer some are `gone` or `changed`; `new` ones are in the new answer alone.
+
+    All are 0 where the answers are the same.
+    """
 
     rows: int
     gone: int
@@ -40,6 +44,8 @@ class Answers:
 def answers_of(pair: Pair, before: Query, after: Query, connection: duckdb.DuckDBPyConnection) -> Answers:
     """The same question asked of both. Raises DuckDB's errors."""
     question = _Question(pair, before, after)
+    if question.has_same_pages(connection):
+        return Answers(rows=0, gone=0, changed=0, new=0, examples=[])
     found = question.differing(connection)
     return Answers(
         rows=question.rows(connection),
@@ -62,11 +68,22 @@ class _Question:
         self._columns = list(dict.fromkeys([*self._key, *before.select]))
         self._old, self._new = types_of(pair.old), types_of(pair.new)
         rows = min(before.limit, _MOST_ROWS)
-        old, new = (folder / BY_KEY for folder in (pair.old_folder, pair.new_folder))
+        old, new = _layout(pair.old_folder, pair.old, before), _layout(pair.new_folder, pair.new, after)
         self._old_page = page_sql(before, old, self._columns, None, rows, lies=False)
         self._old_all = page_sql(before, old, self._key, None, _ALL_ROWS, lies=True)
-        self._new_page = page_sql(after, new, self._key, None, rows, lies=False)
+        self._new_page = page_sql(after, new, self._columns, None, rows, lies=False)
         self._new_all = page_sql(after, new, self._columns, None, _ALL_ROWS, lies=True)
+
+    def has_same_pages(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Most answers do not change, and their pages are read quickly: then nothing else need be."""
+        alone = [f"{side}.{identifier(self._key[0])} IS NULL" for side in "on"]
+        differing = _number(
+            connection,
+            f"SELECT count(*) FROM ({self._old_page.sql}) o FULL JOIN ({self._new_page.sql}) n ON {self._match()}"
+            f" WHERE {' OR '.join([*alone, *map(self._differs, self._columns)])}",
+            [self._old_page, self._new_page],
+        )
+        return differing == 0
 
     def rows(self, connection: duckdb.DuckDBPyConnection) -> int:
         """How many the old page has."""
@@ -86,11 +103,10 @@ class _Question:
         order = ", ".join(f"o.{identifier(name)}" for name in self._key)
         flags = [self._differs(name) for name in self._columns]
         texts = [f"CAST({side}.{identifier(name)} AS VARCHAR)" for name in self._columns for side in "on"]
-        shown_columns = ", ".join(
-            [*(f"CAST(o.{identifier(name)} AS VARCHAR)" for name in self._key), gone, *flags, *texts]
-        )
+        key = [f"CAST(o.{identifier(name)} AS VARCHAR)" for name in self._key]
         statement = (
-            f"SELECT count(*) FILTER ({gone}) OVER (), count(*) FILTER (NOT ({gone})) OVER (), {', '.join([*key, gone, *flags, *texts])}"
+            f"SELECT count(*) FILTER ({gone}) OVER (), count(*) FILTER (NOT ({gone})) OVER (),"
+            f" {', '.join([*key, gone, *flags, *texts])}"
             f" FROM ({self._old_page.sql}) o LEFT JOIN ({self._new_all.sql}) n ON {self._match()}"
             f" WHERE {' OR '.join([gone, *flags])} ORDER BY {order} LIMIT {_MOST_EXAMPLES}"
         )
@@ -123,6 +139,13 @@ class _Question:
         if self._old[name] == self._new[name]:
             return f"{old} {sign} {new}"
         return f"CAST({old} AS VARCHAR) {sign} CAST({new} AS VARCHAR)"
+
+
+def _layout(folder: Path, manifest: Manifest, query: Query) -> Path:
+    """The file in whose order the first filtered column comes first, or else that of the key."""
+    filtered = {each.column for each in query.filters}
+    files = [layout.file for layout in manifest.layouts if layout.order[0] in filtered]
+    return folder / (files or [BY_KEY])[0]
 
 
 def _number(connection: duckdb.DuckDBPyConnection, sql: str, statements: Sequence[Statement]) -> int:

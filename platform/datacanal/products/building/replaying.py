@@ -35,7 +35,7 @@ def replay(
     limit_s: float = LIMIT_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> Replay:
-    """The first 200 distinct requests, as many as the time in all allows.
+    """The first 200 distinct requests, as many as the time in all allows. Both keys must name each row once.
 
     Raises DuckDB's errors and `FileNotFoundError`.
     """

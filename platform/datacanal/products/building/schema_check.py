@@ -17,7 +17,7 @@ def schema_check(contract: Contract, new: Manifest, old: Manifest | None, *, maj
     changes = column_changes(promised, types_of(new))
     if changes.breaking:
         says = (
-            f"{_number(len(changes.dropped))} of the columns promised went and {len(changes.retyped)} changed type. "
+            f"Of the columns promised {len(changes.dropped)} went and {len(changes.retyped)} changed type. "
             "Give them back as they were, or publish a new major version."
         )
         return Check(check="schema", outcome="held", says=says, differences=changes.differences())
@@ -30,7 +30,3 @@ def _promised(contract: Contract, old: Manifest | None, *, major: bool) -> Colum
     if contract.columns is not None:
         return contract.columns
     return None if old is None or major else types_of(old)
-
-
-def _number(count: int) -> str:
-    return str(count) if count else "None"
