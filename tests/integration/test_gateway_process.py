@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -33,11 +34,9 @@ MOST_PEAK_BYTES = 900 * 2**20
 class Process:
     """A running `datacanal serve gateway`."""
 
-    def __init__(self, folder: Path, home: ProductHome, options: str = "") -> None:
+    def __init__(self, folder: Path, home: ProductHome, options: str, listen: str) -> None:
         config = folder / "datacanal.toml"
-        config.write_text(
-            f'home = "{home.home}"\n[gateway]\nlisten = "127.0.0.1:0"\nstore = "{home.store}"\n{options}\n'
-        )
+        config.write_text(f'home = "{home.home}"\n[gateway]\nlisten = "{listen}"\nstore = "{home.store}"\n{options}\n')
         command = [sys.executable, "-m", "datacanal.cli", "serve", "gateway", "--config", str(config)]
         self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.address = self._ready()
@@ -59,8 +58,8 @@ class Process:
 
 
 @contextmanager
-def gateway(folder: Path, home: ProductHome, options: str = "") -> Iterator[Process]:
-    process = Process(folder, home, options)
+def gateway(folder: Path, home: ProductHome, options: str = "", listen: str = "127.0.0.1:0") -> Iterator[Process]:
+    process = Process(folder, home, options, listen)
     try:
         yield process
     finally:
@@ -128,6 +127,32 @@ def test_two_gateways_of_one_home_read_one_anothers_cursors(tmp_path: Path) -> N
         assert following.content == one.get(page["page"]["next"]).content
         assert following.json()["data"][0] != page["data"][0]
     assert (home.home / "gateway.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_killed_gateway_left_is_removed_by_the_next_and_a_living_one_keeps_its_own(tmp_path: Path) -> None:
+    home = ProductHome(tmp_path)
+    scratch = home.home / "gateway" / "scratch"
+    with gateway(tmp_path, home) as killed:
+        killed.popen.kill()
+        killed.popen.wait(20)
+    [left] = (each for each in scratch.iterdir() if each.is_dir())
+    with gateway(tmp_path, home):
+        [own] = (each for each in scratch.iterdir() if each.is_dir())
+        assert own != left
+        with gateway(tmp_path, home):
+            assert own.is_dir()
+    assert not [each for each in scratch.iterdir() if each.is_dir()]
+
+
+def test_beyond_loopback_a_gateway_speaks_https_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    home = ProductHome(tmp_path)
+    token = home.token("dev")
+    with gateway(tmp_path, home, listen="0.0.0.0:0") as process:
+        verify = ssl.create_default_context(cafile=str(home.home / "gateway.pem"))
+        port = process.address.rpartition(":")[2]
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = httpx.get(f"https://localhost:{port}/v1/products", headers=headers, verify=verify)
+        assert answer.json()["products"] == []
 
 
 def test_a_gateway_waits_for_its_store_and_says_so(tmp_path: Path) -> None:
