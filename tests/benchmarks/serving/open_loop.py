@@ -13,7 +13,9 @@ import socket
 import sys
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 
 _GIVES_UP_AFTER_S = 60.0
@@ -62,28 +64,33 @@ class Connection:
 
 
 def run(port: int, connections: int, seconds: float, per_s: float, requests: list[bytes]) -> list[float]:
-    """Seconds that each request took from when it was due."""
-    idle = deque(Connection(socket.create_connection(("127.0.0.1", port))) for _ in range(connections))
+    """Seconds that each request took from when it was due. Raises `ConnectionError`, `TimeoutError`."""
+    many = max(1, round(seconds * per_s))
+    asked = islice(cycle(requests), many)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(connections)]
+        started = time.perf_counter()
+        due = ((started + each / per_s, request) for each, request in enumerate(asked))
+        return _taken(deque(map(Connection, opened)), deque(due), started + seconds + _GIVES_UP_AFTER_S)
+
+
+def _taken(idle: deque[Connection], due: deque[tuple[float, bytes]], until: float) -> list[float]:
     busy: dict[int, Connection] = {}
     took: list[float] = []
-    many = max(1, round(seconds * per_s))
-    sent, started = 0, time.perf_counter()
-    while len(took) < many:
+    while due or busy:
         now = time.perf_counter()
-        if now > started + seconds + _GIVES_UP_AFTER_S:
-            raise TimeoutError(f"{many - len(took)} of {many} requests were not answered")
-        while idle and sent < many and (due := started + sent / per_s) <= now:
+        if now > until:
+            raise TimeoutError(f"{len(due) + len(busy)} requests were not answered")
+        while idle and due and due[0][0] <= now:
             each = idle.popleft()
-            each.send(requests[sent % len(requests)], due)
+            at, request = due.popleft()
+            each.send(request, at)
             busy[each.socket.fileno()] = each
-            sent += 1
-        until = max(0.0, started + sent / per_s - now) if idle and sent < many else _LOOKS_AROUND_S
-        for number in select.select(list(busy), [], [], until)[0]:
+        wait_s = max(0.0, due[0][0] - now) if idle and due else _LOOKS_AROUND_S
+        for number in select.select(list(busy), [], [], wait_s)[0]:
             if busy[number].is_answered():
                 took.append(time.perf_counter() - busy[number].due)
                 idle.append(busy.pop(number))
-    for each in idle:
-        each.socket.close()
     return took
 
 
