@@ -193,6 +193,32 @@ def test_every_row_comes_once_while_versions_come_and_go(tmp_path: Path) -> None
     played(tmp_path, scene)
 
 
+def test_promotions_and_rollbacks_under_traffic_fail_nobody_and_mix_no_versions(tmp_path: Path) -> None:
+    async def scene(client: httpx.AsyncClient, running: Running, home: ProductHome) -> None:
+        first = (await client.get(DATA)).headers["datacanal-snapshot"]
+        second = home.version("pub.bars", 1, bars(shift=100))
+        ended, seen = asyncio.Event(), set()
+
+        async def call(number: int) -> None:
+            while not ended.is_set():
+                answer = await client.get(DATA, params={"sec_id": f"{number:06d}.XSHE", "limit": 3})
+                assert answer.status_code == 200
+                snapshot = answer.headers["datacanal-snapshot"]
+                expected = 10 + number + (100 if snapshot == second else 0)
+                assert [row["close"] for row in answer.json()["data"]] == [f"{expected}.0{day}00" for day in range(3)]
+                seen.add(snapshot)
+
+        callers = [asyncio.create_task(call(number)) for number in range(8)]
+        for turn in range(10):
+            await asyncio.to_thread(home.point, "pub.bars", first if turn % 2 else second)
+            await running.newest(home)
+        ended.set()
+        await asyncio.gather(*callers)
+        assert seen == {first, second}
+
+    played(tmp_path, scene)
+
+
 def test_as_of_and_snapshot_give_the_same_bytes_for_ever(tmp_path: Path) -> None:
     async def scene(client: httpx.AsyncClient, running: Running, home: ProductHome) -> None:
         now = await client.get(DATA)
