@@ -32,6 +32,7 @@ from tests.benchmarks.serving.servers import BIN, LOAD_CORE, SERVER_CORE, Server
 _HALF_OPEN = 500
 _HEALTHY_PER_S = 50.0
 _HEALTHY_CONNECTIONS = 8
+_WARM_UP_S = 5.0
 _WIDTHS = (34, 16, 9, 9)
 
 
@@ -80,7 +81,7 @@ def _half_open(server: Server, seconds: float) -> int:
         asks = [server.page(page) for page in islice(every, round(for_s * _HEALTHY_PER_S))]
         return latencies(server, asks, _HEALTHY_CONNECTIONS, for_s, _HEALTHY_PER_S)
 
-    measured(1)  # whatever is slow only once
+    measured(_WARM_UP_S)
     alone = measured(seconds)
     with half_open(server.port, _HALF_OPEN):
         beside = measured(seconds)
