@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from datacanal.configuration import GatewaySection
 from datacanal.domain.product import VersionState
+from datacanal.gateway.loading import Loader
 from datacanal.gateway.service import running_gateway
 from datacanal.gateway.watching import Views
 from datacanal.protocol.products import Contract, Sample
@@ -48,6 +51,8 @@ class ProductHome:
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.store = folder / "products"
+        self.home.mkdir(mode=0o700, parents=True)
+        (self.home / DATABASE).write_bytes(_empty_store())
         self.engine = open_database(self.home / DATABASE, MIGRATIONS, begin="BEGIN IMMEDIATE")
 
     def write(self, *rows: object) -> None:
@@ -168,6 +173,13 @@ class Running:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False, **more)
 
+    async def newest(self, home: ProductHome) -> None:
+        """Wait until the gateway has seen what was written."""
+        number = Loader(home.engine).number()
+        async with self.client(None) as client:
+            while (await client.get("/health")).json()["revision"] != number:
+                pass
+
 
 @asynccontextmanager
 async def serving(
@@ -185,6 +197,14 @@ async def serving(
             yield Running(f"http://{address_of(listening)}", views)
         finally:
             await server.stop()
+
+
+@cache
+def _empty_store() -> bytes:
+    """A store without a row: made once, as its migrations take a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        open_database(Path(folder) / DATABASE, MIGRATIONS, begin="BEGIN IMMEDIATE").dispose()
+        return (Path(folder) / DATABASE).read_bytes()
 
 
 def _stored(value: Any) -> Any:

@@ -100,6 +100,17 @@ def test_a_result_is_published_released_and_taken_back(service: Service, product
     assert "passed   key" in shown
 
 
+def test_a_version_that_breaks_its_contract_is_held_and_says_why(service: Service) -> None:
+    product = "bank.broken"
+    assert service.command("product", "create", product, "--key", "person_id").returncode == 0
+    done = service.command("product", "publish", product, "--job", run_job(service))
+    assert (done.returncode, "contract_held" in done.stderr) == (4, True)
+    assert "HELD     key: " in done.stdout
+    refused = service.command("product", "promote", product, "--version", "1.0", "--accept", "drift", "--reason", "now")
+    assert (refused.returncode, "contract_held" in refused.stderr) == (4, True)
+    assert service.command("product", "retire", product, "--version", "1.0").returncode == 0
+
+
 def test_the_record_of_each_site_has_its_owner_s_word(service: Service, product: str) -> None:
     view = publish(service, product)
     [consent] = [each for each in view.consents if each.site == "crm"]

@@ -183,6 +183,8 @@ def test_who_only_reads_is_told_by_role_that_it_may_not_manage(tmp_path: Path, r
         ("", {**BARS, "name": "pub"}, 400, "bad_field"),
         ("", {**BARS, "unknown": 1}, 400, "bad_field"),
         ("", BARS, 409, "product_exists"),
+        ("", {**BARS, "readers": ["dev"]}, 400, "bad_field"),
+        ("", {**BARS, "contract": {"key": ["n"], "columns": {"n": "NUMBER?"}}}, 422, "bad_contract"),
         ("/pub.bars/versions", {"job": "job_none"}, 404, "not_found"),
         ("/pub.bars/versions", {}, 400, "bad_field"),
         ("/pub.bars/promote", {"version": "9.9"}, 404, "version_not_found"),

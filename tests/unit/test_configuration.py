@@ -106,3 +106,28 @@ def test_an_exchange_may_be_anywhere(tmp_path: Path) -> None:
     text = '[[sites]]\nname = "core"\nexchange = "0.0.0.0:8410"\nexchange_url = "https://core.example:8410/"'
     site = load_configuration(written(tmp_path, text)).site("core")
     assert (site.exchange, site.exchange_url) == ("0.0.0.0:8410", "https://core.example:8410")
+
+
+def test_the_gateway_has_defaults_and_its_store_lies_beside_the_file(tmp_path: Path) -> None:
+    gateway = load_configuration(written(tmp_path, '[gateway]\nmemory = "2GiB"')).gateway
+    assert gateway is not None
+    assert (gateway.listen, gateway.store, gateway.memory) == ("127.0.0.1:8401", tmp_path / "products", 2**31)
+    assert not gateway.is_secured
+
+
+def test_a_gateway_may_listen_elsewhere_than_its_section_says(tmp_path: Path) -> None:
+    configuration = load_configuration(written(tmp_path, "[gateway]\nthreads = 3"))
+    gateway = configuration.gateway_on("0.0.0.0:9000")
+    assert (gateway.listen, gateway.threads, gateway.is_secured) == ("0.0.0.0:9000", 3, True)
+    with pytest.raises(BadConfiguration) as refusal:
+        configuration.gateway_on("nowhere")
+    assert refusal.value.data["key"] == "gateway.listen"
+
+
+@pytest.mark.parametrize(
+    "text", ["threads = 0", 'memory = "much"', 'certificate = "a.pem"', "query_timeout_s = 0", "x = 1"]
+)
+def test_a_gateway_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadConfiguration) as refusal:
+        load_configuration(written(tmp_path, f"[gateway]\n{text}"))
+    assert str(refusal.value.data["key"]).startswith("gateway")

@@ -15,7 +15,7 @@ from datacanal.cli.exits import WRONG_USAGE
 from datacanal.cli.init import Layout, make_directory
 from datacanal.cli.text import visible
 from datacanal.cli.up import run_up
-from datacanal.configuration import load_configuration
+from datacanal.configuration import load_configuration, url_of
 from datacanal.domain.errors import BadConfiguration, BadPolicy, LakeUnreadable
 from datacanal.logs import configure_logs
 
@@ -68,7 +68,10 @@ def check(config: Config = _DEFAULT) -> None:
 def up(config: Config = _DEFAULT) -> None:
     """Run everything on this machine in the foreground until SIGINT or SIGTERM."""
     configuration = load_configuration(config)
-    raise typer.Exit(run_up(configuration, lambda: print(f"ready: {configuration.control_url}", flush=True)))
+    lines = [f"ready: {configuration.control_url}"]
+    if configuration.gateway is not None:
+        lines.append(f"gateway: {url_of(configuration.gateway)}")
+    raise typer.Exit(run_up(configuration, lambda: print("\n".join(lines), flush=True)))
 
 
 def serve_control(config: Config = _DEFAULT) -> None:

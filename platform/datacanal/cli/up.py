@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -11,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
 from datacanal.cli.supervisor import Part, Supervisor
-from datacanal.configuration import Configuration
+from datacanal.configuration import Configuration, DoorSection, url_of
 from datacanal.domain.errors import FileNotWritable
 from datacanal.homes import PUBLIC_CERTIFICATE, only_one
 from datacanal.protocol.public import SiteList
@@ -149,4 +151,14 @@ def _missing_parts(http: httpx.Client | None, configuration: Configuration) -> l
             return ["the catalogue"]
     except (httpx.HTTPError, ValueError, OSError):
         return ["the control plane"]
-    return missing
+    return missing if configuration.gateway is None or _answers(configuration.gateway) else [*missing, "the gateway"]
+
+
+def _answers(door: DoorSection) -> bool:
+    """Whether somebody listens there; who it is, its own certificate tells its callers."""
+    host, _, port = urlsplit(url_of(door)).netloc.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REPORT_S).close()
+    except OSError:
+        return False
+    return True

@@ -65,6 +65,12 @@ class QueryTooSlow(ResourceError):
     retriable = True
 
 
+class BadContract(UserError):
+    code = "bad_contract"
+    says = "{field}: {reason}"
+    advises = "Correct the contract; nothing was changed."
+
+
 class ProductExists(UserError):
     code = "product_exists"
     says = "There is a product {name!r} already."

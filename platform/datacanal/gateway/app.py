@@ -59,7 +59,8 @@ class Gateway:
             return
         except Exception as error:
             _log.error("request_broke", request=call.id, method=call.method, **failure_fields(error))
-            await call.answer(problem_answer(DatacanalError()))
+            if not call.has_started:  # otherwise the connection breaks, as this returns without an end
+                await call.answer(problem_answer(DatacanalError()))
 
     async def _route(self, call: Call) -> None:
         if len(call.scope["raw_path"]) + len(call.query) > MOST_ADDRESS_BYTES:

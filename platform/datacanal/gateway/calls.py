@@ -22,7 +22,7 @@ CACHING: Headers = [
 class Call:
     """A request. `headers` are by their lower-case names, repeated ones joined by commas."""
 
-    __slots__ = ("headers", "id", "method", "path", "query", "receive", "scope", "send")
+    __slots__ = ("has_started", "headers", "id", "method", "path", "query", "receive", "scope", "send")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -31,6 +31,7 @@ class Call:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
+        self.has_started = False
         self.id = f"req_{secrets.token_hex(8)}"
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
@@ -55,6 +56,7 @@ class Call:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of an answer."""
         identified = [*headers, (b"datacanal-request-id", self.id.encode())]
+        self.has_started = True
         message: Message = {"type": "http.response.start", "status": status, "headers": identified}
         await self.send(message)
 

@@ -25,8 +25,8 @@ def conditions(product: Product, caller: Principal, given: dict[str, str], now: 
     """
     choice = {name: value for name, value in given.items() if name not in ("from", "to")}
     release = choose(product, choice, caller, now)
-    if release.manifest.session is None:
-        raise NotFound(what="session column in", name=product.name)
+    if not _has_dates(release):
+        raise NotFound(what="column of sessions in", name=product.name)
     name = product.contract.calendar
     calendar = calendar_of(name) if name else None
     today = calendar.today(now) if calendar else now.date()
@@ -44,6 +44,11 @@ def conditions(product: Product, caller: Principal, given: dict[str, str], now: 
         "to": last.isoformat(),
         "sessions": [each.model_dump(mode="json") for each in _found(product, release, calendar, (first, last, today))],
     }
+
+
+def _has_dates(release: Release) -> bool:
+    column = release.manifest.column(release.manifest.session or "")
+    return column is not None and column.type == "DATE"
 
 
 def _found(

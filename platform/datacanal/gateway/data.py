@@ -68,6 +68,8 @@ class DataRoute:
             await call.answer(answer)
         except ClientLeft:
             noted.write(499)
+        except TimeoutError:  # it takes nothing any more; without an end the connection breaks
+            noted.write(499)
 
     async def _answer(self, call: Call, asked: Asked, encoding: str, noted: _Noted) -> None:
         etag = f'"{asked.digest}{suffix_of(encoding)}"'

@@ -10,12 +10,14 @@ from datacanal.products.query import OWN_NAMES
 from datacanal.products.query_form import Filter, Query
 
 _PLAIN = re.compile(r'[^,"]+')
+_REAL_TYPES = ("FLOAT", "DOUBLE")
+_REALS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _SAFE = "/:,.-_~*"
 
 
 def query_text(query: Query, manifest: Manifest) -> str:
     """The query string that is read back as this very query."""
-    pairs = [(_subject(each), _listed(each.values)) for each in query.filters]
+    pairs = [(_subject(each), _listed(_written(each))) for each in query.filters]
     if query.select != tuple(column.name for column in manifest.columns):
         pairs.append(("select", _listed(query.select)))
     order = ",".join(("-" if each.descending else "") + _item(each.column, minus=True) for each in query.order)
@@ -33,6 +35,11 @@ def data_path(product: str, query: str) -> str:
 def _subject(each: Filter) -> str:
     equality = each.operator in ("eq", "in")
     return each.column if equality and each.column not in OWN_NAMES else f"{each.column}.{each.operator}"
+
+
+def _written(each: Filter) -> tuple[str, ...]:
+    """Values as callers write them: DuckDB has other names for numbers that are none."""
+    return tuple(_REALS.get(value, value) for value in each.values) if each.type in _REAL_TYPES else each.values
 
 
 def _listed(values: tuple[str, ...]) -> str:

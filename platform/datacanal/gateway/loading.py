@@ -61,6 +61,7 @@ class Loader:
                     row.version, VersionState(row.state), served_at[row.snapshot], self._manifest(row.manifest, row)
                 )
                 found[row.tenant, row.product][row.snapshot] = release
+        self._manifests = {each: release.manifest for of in found.values() for each, release in of.items()}
         return found
 
     def _manifest(self, text: str, row: VersionRow) -> Manifest:

@@ -19,6 +19,7 @@ _CODES = {
     "401": "no token, or one that does not hold",
     "403": "the product's data is not open to the caller",
     "404": "there is no such product, version or snapshot for the caller",
+    "405": "the address knows other methods",
     "406": "the Accept headers allow none of what there is",
     "408": "the request did not arrive in time",
     "410": "the product was retired, or the snapshot is not kept any more",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,7 +66,15 @@ async def running_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway over views that are open; all of it is closed with the block."""
     section.store.mkdir(mode=0o750, parents=True, exist_ok=True)
-    scratch = _scratch(home)
+    with _scratch(home) as scratch:
+        async with _over(home, scratch, section, views, now) as gateway:
+            yield gateway
+
+
+@asynccontextmanager
+async def _over(
+    home: Path, scratch: Path, section: GatewaySection, views: Views, now: Callable[[], datetime]
+) -> AsyncIterator[Gateway]:
     reading = {"memory_bytes": section.memory // 2, "cache_bytes": section.memory // 4, "threads": section.threads}
     readers = Readers(section.store, scratch, **reading)
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
@@ -79,11 +89,37 @@ async def running_gateway(
         readers.close()
         access.close()
         views.close()
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _scratch(home: Path) -> Path:
-    """A folder of this process alone, to spill and to write files in that are sent whole."""
+@contextmanager
+def _scratch(home: Path) -> Iterator[Path]:
+    """A folder of this process alone, to spill and to write files in that are sent whole.
+
+    It is locked for as long as the process lives; those of processes that were killed are removed.
+    """
     parent = home / "gateway" / "scratch"
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=parent))
+    with (parent / "lock").open("a") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        _remove_abandoned(parent)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.iterdir():
+        if folder.is_dir():
+            held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(held)

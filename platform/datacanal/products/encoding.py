@@ -125,7 +125,8 @@ class ArrowEncoder:
 
     def closing(self, metadata: Mapping[str, str]) -> bytes:
         """A batch without rows that carries the metadata; `end` follows."""
-        self._stream.write_batch(self._schema.empty_table().to_batches()[0], custom_metadata=dict(metadata))
+        empty = pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in self._schema], schema=self._schema)
+        self._stream.write_batch(empty, custom_metadata=dict(metadata))
         return self._drained()
 
     def end(self) -> bytes:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +19,15 @@ from duckdb.sqltypes import DuckDBPyType
 
 from datacanal.formats.sqltext import parsed_type
 from datacanal.formats.texts import csv_text, json_text, leaf_text
-from datacanal.formats.types import RULES, Text, name_of
+from datacanal.formats.types import RULES, name_of
 
 _EXACT = 2**53
 _WHOLE_NUMBERS = {f"{sign}{name}" for sign in ("", "U") for name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")}
 _QUOTED_IN_CSV = re.compile(r'\A\Z|[",\r\n]|\A[\t\n\f\r ]|[\t\n\f\r ]\Z')
 _REALS_OF_PYTHON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _REAL_NAMES = frozenset(_REALS_OF_PYTHON.values())
-_DAYS = (-719_162, 2_932_897)
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAYS = (date.min.toordinal() - _EPOCH, date.max.toordinal() + 1 - _EPOCH)
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, _DAYS[1] * 86_400_000_000)
 _PLAIN_SCALE = 6
 """Arrow writes a decimal of more digits after the point with an exponent where it is small."""
@@ -47,18 +49,20 @@ class Texts:
     def plain(self, column: pa.Array, type_: str) -> list[str | None]:
         """What DuckDB prints and casts back; null is None."""
         write = _writer(type_)
-        kind = _kind(type_)
         written = write(column) if write else None
-        return written if written is not None else list(self._engine.computed(leaf_text('"c"', kind), column, kind))
+        if written is not None:
+            return written
+        kind = _kind(type_)
+        return list(self._engine.computed(leaf_text('"c"', kind), column, kind))
 
     def json(self, column: pa.Array, type_: str) -> list[str]:
         """JSON texts; null is `null`."""
-        kind = _kind(type_)
         write = _writer(type_)
         written = write(column) if write else None
-        if written is None:
-            return self._engine.computed(json_text('"c"', kind), column, kind)
-        return _as_json(written, kind)
+        if written is not None:
+            return _as_json(written, type_)
+        kind = _kind(type_)
+        return self._engine.computed(json_text('"c"', kind), column, kind)
 
     def csv(self, column: pa.Array, type_: str) -> list[str]:
         """Fields; null is empty, the empty text is quoted."""
@@ -92,22 +96,27 @@ def _writer(type_: str) -> Callable[[pa.Array], _Texts | None] | None:
     }.get(name)  # fmt: skip
 
 
-def _as_json(texts: _Texts, kind: DuckDBPyType) -> list[str]:
-    form = _json_form(RULES[name_of(kind)].text, name_of(kind) == "VARCHAR")
+def _as_json(texts: _Texts, type_: str) -> list[str]:
+    form = _json_form(type_)
     if None in texts:
-        return ["null" if text is None else form(text) for text in texts]
-    return list(map(form, texts))  # type: ignore[arg-type]  # None was looked for
+        return ["null" if text is None else form(text) if form else text for text in texts]
+    if form is None or (form is _finite and _REAL_NAMES.isdisjoint(texts)):
+        return cast("list[str]", texts)
+    return list(map(form, cast("list[str]", texts)))
 
 
-def _json_form(rule: Text, free: bool) -> Callable[[str], str]:
-    match rule:
+@lru_cache(maxsize=4096)
+def _json_form(type_: str) -> Callable[[str], str] | None:
+    """What makes JSON of a plain text; None where that is JSON already."""
+    name = name_of(_kind(type_))
+    match RULES[name].text:
         case "plain":
-            return str
+            return None
         case "wide":
             return _wide
         case "real":
             return _finite
-    return encode_basestring if free else '"{}"'.format
+    return encode_basestring if name == "VARCHAR" else '"{}"'.format
 
 
 def _wide(text: str) -> str:
@@ -155,7 +164,16 @@ def _decimal(column: pa.Array) -> _Texts:
 def _date(column: pa.Array) -> _Texts | None:
     if not _within(column, np.int32, _DAYS):
         return None
-    return list(column.cast(pa.string()).to_pylist())
+    texts = list(map(_day, _numbers(column, np.int32).tolist()))
+    if not column.null_count:
+        return cast("_Texts", texts)
+    return [text if valid else None for text, valid in zip(texts, column.is_valid().to_pylist(), strict=True)]
+
+
+@lru_cache(maxsize=65_536)
+def _day(number: int) -> str:
+    """The text of a day since 1970: few days make up most data, and this is what most of a row would cost."""
+    return date.fromordinal(number + _EPOCH).isoformat()
 
 
 def _timestamp(column: pa.Array) -> _Texts | None:
@@ -180,9 +198,14 @@ def _shortened(column: pa.Array) -> _Texts:
 
 
 def _within(column: pa.Array, unit: type[np.int32 | np.int64], years: tuple[int, int]) -> bool:
-    """Whether all values lie in the years 1 to 9999, which Arrow writes as DuckDB does."""
-    if not len(column):
-        return True
-    numbers = np.frombuffer(column.buffers()[1], unit)[column.offset : column.offset + len(column)]
+    """Whether all values lie in the years 1 to 9999, which Arrow and Python write as DuckDB does."""
+    numbers = _numbers(column, unit)
     # Behind a null any number may stand; at worst DuckDB is asked for no reason.
-    return bool(years[0] <= numbers.min() and numbers.max() < years[1])
+    return not len(numbers) or bool(years[0] <= numbers.min() and numbers.max() < years[1])
+
+
+def _numbers(column: pa.Array, unit: type[np.int32 | np.int64]) -> np.ndarray[Any, Any]:
+    """The numbers that dates and timestamps are, not copied; whatever stands there behind a null."""
+    if not len(column):
+        return np.empty(0, unit)
+    return np.frombuffer(column.buffers()[1], unit)[column.offset : column.offset + len(column)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from datacanal.products.cursor import Key
 from datacanal.products.encoding_texts import Texts
 from datacanal.products.manifest import Manifest, read_manifest, snapshot_folder
 from datacanal.products.query_form import Filter, Query
+from datacanal.products.reading_bands import FEW_GROUPS, Sorting, banded, gathered
 from datacanal.products.reading_database import Database
 from datacanal.products.reading_files import ColumnCache, StoredFile
-from datacanal.products.reading_lying import direction, groups_of, lying
+from datacanal.products.reading_lying import Lying, direction, groups_of, lying
 from datacanal.products.reading_sql import count_sql, page_sql
 from datacanal.products.reading_stop import Stop
 
@@ -40,7 +42,7 @@ class Walk:
     `schema` is that of every batch; its fields' metadata hold the DuckDB types. Raises `ReadStopped` once stopped.
     """
 
-    def __init__(self, schema: pa.Schema, source: Iterator[list[pa.Array]], query: Query, texts: Texts) -> None:
+    def __init__(self, schema: pa.Schema, source: Generator[list[pa.Array]], query: Query, texts: Texts) -> None:
         self.schema = schema
         self.rows = 0
         self.next_key: Key | None = None
@@ -49,19 +51,22 @@ class Walk:
         self._texts = texts
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
+        # What reads the rows ends here, in this thread, also where not all of them were wanted.
+        with closing(self._source) as source:
+            yield from self._cut(source)
+
+    def _cut(self, source: Iterable[list[pa.Array]]) -> Iterator[pa.RecordBatch]:
         last: list[pa.Array] = []
-        for found in self._source:
+        for found in source:
             room = self._query.limit - self.rows
-            if not room:
-                self.next_key = self._key(last)
-                return
-            taken = [column.slice(0, room) for column in found]
-            self.rows += len(taken[0])
-            last = taken
-            yield self._batch(taken)
+            taken = [column.slice(0, room) for column in found] if room else last
+            if room:
+                self.rows += len(taken[0])
+                yield self._batch(taken)
             if len(found[0]) > room:
-                self.next_key = self._key(last)
+                self.next_key = self._key(taken)
                 return
+            last = taken
 
     def _batch(self, columns: Sequence[pa.Array]) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays(columns[: len(self.schema)], schema=self.schema)
@@ -101,6 +106,9 @@ class SnapshotReader:
         """How many rows pass the query's filters, its limit aside."""
         if not query.filters:
             return self.manifest.rows
+        few = gathered(self._files, query, None)
+        if few is not None:
+            return few.read.count(stop)
         return self._database.number(count_sql(query, self._narrowest(query.filters).path), stop)
 
     def rows_at_most(self, query: Query) -> int:
@@ -108,22 +116,31 @@ class SnapshotReader:
         file = self._narrowest(query.filters)
         return _rows(file, query.filters)
 
-    def _source(self, query: Query, after: Key | None, stop: Stop) -> Iterator[list[pa.Array]]:
+    def _source(self, query: Query, after: Key | None, stop: Stop) -> Generator[list[pa.Array]]:
         names = columns_read(query)
-        read = lying(self._files, query, after) if self._same_types(names) else None
-        if read is not None:
-            return read.batches(names, stop)
+        if self._same_types(names):
+            read = self._read(query, after)
+            if read is not None:
+                return read.batches(names, stop)
         return self._found_by_duckdb(query, names, after, stop)
+
+    def _read(self, query: Query, after: Key | None) -> Lying | Sorting | None:
+        """The cheapest read without DuckDB: a few row groups in order, a few to be sorted, many in order, bands."""
+        in_order = lying(self._files, query, after)
+        if in_order is not None and len(in_order.groups) <= FEW_GROUPS:
+            return in_order
+        few = gathered(self._files, query, after)
+        return few or in_order or banded(self._files, query, after)
 
     def _found_by_duckdb(
         self, query: Query, names: Sequence[str], after: Key | None, stop: Stop
-    ) -> Iterator[list[pa.Array]]:
+    ) -> Generator[list[pa.Array]]:
         in_order = [file for file in self._files if direction(file, query) == "forwards"]
         file = in_order[0] if in_order else self._narrowest(query.filters)
         lies = bool(in_order) and not any(each.nullable for each in query.order)
         statement = page_sql(query, file.path, names, after, query.limit + 1, lies=lies)
-        for batch in self._database.batches(statement, stop):
-            yield batch.columns
+        with closing(self._database.batches(statement, stop)) as batches:
+            yield from (batch.columns for batch in batches)
 
     def _narrowest(self, filters: Sequence[Filter]) -> StoredFile:
         return min(self._files, key=lambda file: _rows(file, filters))

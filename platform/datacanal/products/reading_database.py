@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import duckdb
@@ -24,7 +24,7 @@ class Database:
         for statement in _settings(store, scratch, memory_bytes, threads):
             self._database.execute(statement)
 
-    def batches(self, statement: Statement, stop: Stop) -> Iterator[pa.RecordBatch]:
+    def batches(self, statement: Statement, stop: Stop) -> Generator[pa.RecordBatch]:
         """The rows, as they are found. Raises `ReadStopped`."""
         with self._database.cursor() as cursor, stop.interrupting(cursor.interrupt):
             try:
@@ -48,6 +48,9 @@ class Database:
 
     def computed(self, expression: str, column: pa.Array, kind: DuckDBPyType) -> list[str]:
         """The text that the expression over `"c"` gives for each of the column's values."""
+        if column.offset:
+            # DuckDB refuses members that begin in the middle of what they are a slice of.
+            column = column.take(pa.array(range(len(column)), pa.int64()))
         with self._database.cursor() as cursor:
             cursor.register("given", pa.table({"c": column}))
             inner = f"SELECT CAST(c AS {kind}) AS c FROM given"
@@ -74,7 +77,7 @@ def _settings(store: Path, scratch: Path, memory_bytes: int, threads: int) -> li
         "SET GLOBAL TimeZone = 'UTC'",
         # Snapshots never change, so neither do their footers.
         "SET parquet_metadata_cache = true",
-        f"SET allowed_directories = {literals([str(store), str(scratch)])}",
+        f"SET allowed_directories = {literals([str(store), glob_escaped(str(store)), str(scratch)])}",
         "SET enable_external_access = false",
         "SET lock_configuration = true",
     ]

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datacanal.products.manifest import Layout
 from datacanal.products.reading_zones import Zones
+
+_MOST_RUNS = 512
+"""Of a row group whose first column has more values than this, none are kept."""
 
 
 class ColumnCache:
@@ -55,6 +59,7 @@ class StoredFile:
             self.schema = file.schema_arrow
         self.group_rows = [self._metadata.row_group(at).num_rows for at in range(self._metadata.num_row_groups)]
         self._zones: dict[str, Zones | None] = {}
+        self._runs: dict[int, dict[Any, tuple[int, int]] | None] = {}
 
     def columns(self, group: int, names: Sequence[str], *, keep: bool) -> dict[str, pa.Array]:
         """The decoded columns of one row group; `keep`: for the next reader as well."""
@@ -66,6 +71,17 @@ class StoredFile:
                 if keep:
                     self._cache.put((self.path, group, name), column)
         return held
+
+    def span(self, group: int, value: pa.Scalar) -> tuple[int, int] | None:
+        """Where the rows lie whose first column has the value: the first row and how many; None: it must be looked for.
+
+        `value` is not null and no floating point number.
+        """
+        if group not in self._runs:
+            [column] = self.columns(group, self.order[:1], keep=True).values()
+            self._runs[group] = _runs_of(column)
+        runs = self._runs[group]
+        return None if runs is None else runs.get(value.as_py(), (0, 0))
 
     def zones(self, name: str) -> Zones | None:
         """What the footer says about the column; None where it says nothing that may be relied on."""
@@ -96,3 +112,15 @@ class StoredFile:
         except (ValueError, OverflowError):
             # DuckDB's infinite dates are no dates of Python's.
             return None, None
+
+
+def _runs_of(column: pa.Array) -> dict[Any, tuple[int, int]] | None:
+    """First row and length by value; None where there are so many values that keeping them does not pay."""
+    runs = pc.run_end_encode(column)
+    if len(runs.values) > _MOST_RUNS:
+        return None
+    ends = runs.run_ends.to_pylist()
+    return {
+        value: (first, end - first)
+        for value, first, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False)
+    }

@@ -6,7 +6,7 @@ cannot do (`lying` says so) is DuckDB's work.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,30 +34,54 @@ class Lying:
     groups: Sequence[int]
     backwards: bool
 
-    def batches(self, columns: Sequence[str], stop: Stop) -> Iterator[list[pa.Array]]:
+    def batches(self, columns: Sequence[str], stop: Stop) -> Generator[list[pa.Array]]:
         """The columns of the rows that pass, in order; batches without a row are left out. Raises `ReadStopped`."""
+        for position in range(len(self.groups)):
+            stop.check()
+            found = self.rows(position, columns)
+            if len(found[0]):
+                yield [_reversed(column) for column in found] if self.backwards else found
+
+    def count(self, stop: Stop) -> int:
+        """How many rows pass. Raises `ReadStopped`."""
+        counted = 0
+        for position in range(len(self.groups)):
+            stop.check()
+            counted += len(self.rows(position, self.file.order[:1])[0])
+        return counted
+
+    def rows(self, position: int, columns: Sequence[str]) -> list[pa.Array]:
+        """The columns of the rows that pass in one of the groups, as they lie."""
         tested = [each.column for each in self.query.filters]
         walked = [each.column for each in self.query.order] if self.after is not None else []
         needed = list(dict.fromkeys([*columns, *tested, *walked]))
-        for position, group in enumerate(self.groups):
-            stop.check()
-            held = self.file.columns(group, needed, keep=position < _KEPT_GROUPS)
-            masks = [passing(each, held[each.column]) for each in self.query.filters]
-            if self.after is not None:
-                masks.append(after(self.query.order, self.after, held))
-            found = selected(masks, [held[name] for name in columns])
-            if len(found[0]):
-                yield [_reversed(column) for column in found] if self.backwards else found
+        held = self.file.columns(self.groups[position], needed, keep=position < _KEPT_GROUPS)
+        filters, held = self._spanned(position, held)
+        masks = [passing(each, held[each.column]) for each in filters]
+        if self.after is not None:
+            masks.append(after(self.query.order, self.after, held))
+        return selected(masks, [held[name] for name in columns])
+
+    def _spanned(self, position: int, held: dict[str, pa.Array]) -> tuple[Sequence[Filter], dict[str, pa.Array]]:
+        """The filters that are left, and the rows, once an equality on the file's first column has found its run."""
+        for each in self.query.filters:
+            column = held[each.column]
+            if each.column == self.file.order[0] and each.operator == "eq" and comparable(each.type):
+                span = self.file.span(self.groups[position], scalars(each.values, column.type)[0])
+                if span is not None:
+                    rest = [other for other in self.query.filters if other is not each]
+                    return rest, {name: values.slice(*span) for name, values in held.items()}
+        return self.query.filters, held
 
 
 def lying(files: Iterable[StoredFile], query: Query, key: Key | None) -> Lying | None:
     """The read of the file in whose order the query wants its rows; the one with the least to read, or none."""
-    if not all(map(filterable, query.filters)) or not _walkable(query, key):
+    if not readable(query, key):
         return None
     best: Lying | None = None
     for file in files:
         way = direction(file, query)
-        read = _read(file, query, key, way == "backwards") if way else None
+        read = read_of(file, query, key, way == "backwards") if way else None
         if read is not None and (best is None or len(read.groups) < len(best.groups)):
             best = read
         if best is not None and len(best.groups) <= _FEW_GROUPS:
@@ -89,16 +113,17 @@ def groups_of(file: StoredFile, filters: Sequence[Filter]) -> Sequence[int]:
     return list(groups)
 
 
-def _walkable(query: Query, key: Key | None) -> bool:
+def readable(query: Query, key: Key | None) -> bool:
+    """Whether Arrow filters and orders the query's rows as DuckDB does."""
     ordered = all(comparable(each.type) and not each.nullable for each in query.order)
-    return ordered and (key is None or None not in key)
+    return ordered and (key is None or None not in key) and all(map(filterable, query.filters))
 
 
-def _read(file: StoredFile, query: Query, key: Key | None, backwards: bool) -> Lying | None:
+def read_of(file: StoredFile, query: Query, key: Key | None, backwards: bool) -> Lying | None:
+    """The read of that file; none where a value is one that DuckDB can write and Arrow cannot."""
     try:
         groups = groups_of(file, [*query.filters, *_beyond(query, key)])
     except pa.ArrowInvalid:
-        # A value that DuckDB can write and Arrow cannot.
         return None
     return Lying(file, query, key, groups[::-1] if backwards else groups, backwards)
 

@@ -52,12 +52,19 @@ def passing(each: Filter, column: pa.Array) -> pa.Array:
         case "eq":
             return pc.equal(column, values[0])
         case "in":
-            return pc.is_in(column, values)
+            return _one_of(column, values)
         case "ne":
-            return pc.and_(pc.invert(pc.is_in(column, values)), column.is_valid())
+            return pc.and_(pc.invert(_one_of(column, values)), column.is_valid())
     passed = _COMPARE[each.operator](column, values[0])
     # DuckDB holds NaN to be greater than every number.
     return pc.or_(passed, pc.is_nan(column)) if each.type in _REALS and each.operator in ("gt", "gte") else passed
+
+
+def _one_of(column: pa.Array, values: pa.Array) -> pa.Array:
+    if pa.types.is_floating(column.type):
+        # A set of Arrow's holds minus zero to be another value than zero.
+        return pc.fill_null(reduce(pc.or_, [pc.equal(column, value) for value in values]), fill_value=False)
+    return pc.is_in(column, values)
 
 
 def after(order: Sequence[Order], key: Key, columns: Mapping[str, pa.Array]) -> pa.Array:

@@ -27,7 +27,8 @@ class Zones:
         if operator == "eq" and self.ordered and isinstance(groups, range):
             first, last = bisect_left(self.greatest, values[0]), bisect_right(self.least, values[0])
             return range(max(first, groups.start), min(last, groups.stop))
-        return [group for group in groups if self._may_hold(group, operator, values)]
+        ascending = sorted(values)
+        return [group for group in groups if self._may_hold(group, operator, ascending)]
 
     def _may_hold(self, group: int, operator: Operator, values: Sequence[Any]) -> bool:
         least, greatest = self.least[group], self.greatest[group]
@@ -35,7 +36,8 @@ class Zones:
             return True
         match operator:
             case "eq" | "in":
-                return any(least <= value <= greatest for value in values)
+                at = bisect_left(values, least)
+                return at < len(values) and bool(values[at] <= greatest)
             case "gt":
                 return bool(greatest > values[0])
             case "gte":

@@ -13,6 +13,7 @@ from datacanal.protocol.public import JobRequest
 
 ProductName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$", max_length=127)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Reader = Annotated[str, StringConstraints(pattern=r"^(group|principal):.+", max_length=200)]
 Visibility = Literal["private", "listed", "internal"]
 Channel = Literal["stable", "canary"]
 CheckName = Literal["schema", "key", "not_null", "drift", "freshness", "replay", "consent"]
@@ -62,7 +63,7 @@ class ProductRequest(Document):
     description: str = Field(default="", max_length=65_536, description="Markdown")
     contract: Contract
     visibility: Visibility = "private"
-    readers: list[str] = Field(default_factory=list, max_length=1000, description='"group:NAME" or "principal:NAME"')
+    readers: list[Reader] = Field(default_factory=list, max_length=1000, description='"group:NAME" or "principal:NAME"')
     sample: Sample = Sample()
     keep: int = Field(default=10, ge=2, le=1000, description="how many versions stay that a channel does not point at")
 
@@ -74,7 +75,7 @@ class ProductUpdate(Document):
     description: str | None = Field(default=None, max_length=65_536)
     contract: Contract | None = None
     visibility: Visibility | None = None
-    readers: list[str] | None = Field(default=None, max_length=1000)
+    readers: list[Reader] | None = Field(default=None, max_length=1000)
     sample: Sample | None = None
     keep: int | None = Field(default=None, ge=2, le=1000)
 

@@ -78,6 +78,7 @@ class HttpServer:
             loop="asyncio",
             ws="none",
             lifespan="off",
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             server_header=False,

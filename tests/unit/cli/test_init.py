@@ -10,7 +10,7 @@ from datacanal.cli.demo.service import free_layout
 from datacanal.cli.init import Layout, make_directory
 from datacanal.cli.main import run
 from datacanal.cli.up import one_instance, parts_of
-from datacanal.configuration import load_configuration
+from datacanal.configuration import GatewaySection, load_configuration
 from datacanal.domain.errors import AlreadyRunning, BadField
 from datacanal.testing.tasks import write_parquet
 
@@ -45,6 +45,12 @@ def test_where_a_pool_is_of_containers_the_launcher_starts_first(tmp_path: Path)
     parts = parts_of(configuration.model_copy(update={"sites": [core, boxed]}))
     assert [part.name for part in parts] == ["launcher", "control", "site core", "site people"]
     assert list(parts[0].arguments[:3]) == ["serve", "launcher", "--config"]
+
+
+def test_a_gateway_that_is_configured_starts_after_the_control_plane(tmp_path: Path) -> None:
+    configuration = load_configuration(make_directory(tmp_path, free_layout()))
+    parts = parts_of(configuration.model_copy(update={"gateway": GatewaySection()}))
+    assert [part.name for part in parts] == ["control", "site core", "site people", "gateway"]
 
 
 def test_two_instances_on_one_state_exclude_each_other(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from datacanal.certificates import fingerprint_in
 from datacanal.configuration import ControlSection
-from datacanal.control.doors import bind_site_door, door_url, load_site_door, public_tls
+from datacanal.control.doors import bind_site_door, door_url, load_site_door
 from datacanal.domain.errors import BadConfiguration, PortInUse
+from datacanal.serving.doors import public_tls
 from datacanal.serving.runner import address_of, bind
 
 LOOPBACK = ControlSection(listen="127.0.0.1:0")
@@ -25,18 +26,18 @@ def test_the_sites_door_keeps_its_certificate(tmp_path: Path) -> None:
 
 def test_both_doors_have_one_key_so_that_a_token_vouches_for_both(tmp_path: Path) -> None:
     door = load_site_door(tmp_path)
-    public_tls(BEYOND, tmp_path)
+    public_tls(BEYOND, tmp_path, "control")
     shown = (tmp_path / "control.pem").read_bytes()
     assert fingerprint_in(shown) == door.fingerprint
     assert shown.decode() != door.certificate
 
 
 def test_a_certificate_that_still_names_the_machine_is_kept(tmp_path: Path) -> None:
-    public_tls(BEYOND, tmp_path)
+    public_tls(BEYOND, tmp_path, "control")
     first = (tmp_path / "control.pem").read_text()
-    public_tls(BEYOND, tmp_path)
+    public_tls(BEYOND, tmp_path, "control")
     assert (tmp_path / "control.pem").read_text() == first
-    public_tls(ControlSection(listen="192.0.2.7:8400"), tmp_path)
+    public_tls(ControlSection(listen="192.0.2.7:8400"), tmp_path, "control")
     assert (tmp_path / "control.pem").read_text() != first
 
 
@@ -47,14 +48,14 @@ def test_a_key_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 def test_on_loopback_the_public_door_needs_no_certificate(tmp_path: Path) -> None:
-    assert public_tls(LOOPBACK, tmp_path) is None
+    assert public_tls(LOOPBACK, tmp_path, "control") is None
 
 
 def test_given_files_that_are_no_pair_are_named(tmp_path: Path) -> None:
     (tmp_path / "c.pem").write_text("nonsense")
     given = ControlSection(certificate=tmp_path / "c.pem", key=tmp_path / "c.pem")
     with pytest.raises(BadConfiguration, match=r"control\.certificate"):
-        public_tls(given, tmp_path)
+        public_tls(given, tmp_path, "control")
 
 
 def test_the_sites_door_is_where_it_was(tmp_path: Path) -> None:

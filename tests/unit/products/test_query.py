@@ -116,7 +116,7 @@ def test_a_wrong_parameter_is_named_with_its_reason_and_the_nearest_valid_one(
 ) -> None:
     with pytest.raises(InvalidParameters) as refused:
         canonical((name, text))
-    [entry] = refused.value.data["invalid_parameters"]  # type: ignore[misc,attr-defined]
+    [entry] = refused.value.data["invalid_parameters"]
     assert (entry["field"], entry["suggestion"]) == (name, suggestion)
     assert reason in entry["reason"]
 
@@ -125,7 +125,7 @@ def test_every_wrong_parameter_has_its_own_entry() -> None:
     with pytest.raises(InvalidParameters) as refused:
         canonical(("volume", "x"), ("close.gt", "1"), ("limt", "5"), ("live", "2"))
     entries = refused.value.data["invalid_parameters"]
-    assert [entry["field"] for entry in entries] == ["volume", "limt", "live"]  # type: ignore[attr-defined]
+    assert [entry["field"] for entry in entries] == ["volume", "limt", "live"]
     assert "volume: a whole number (BIGINT) is needed" in refused.value.detail
 
 

@@ -82,7 +82,7 @@ def test_a_head_without_measure_is_refused() -> None:
         async with served() as address:
             filler = b"X-Filler: " + b"x" * 60_000 + b"\r\n"
             answer = await spoken(address, b"GET / HTTP/1.1\r\nHost: x\r\n", filler, filler, filler, filler)
-            assert answer.startswith(b"HTTP/1.1 400")
+            assert answer.startswith(b"HTTP/1.1 431")
 
     asyncio.run(scene())
 

@@ -50,7 +50,7 @@ def _add_products(router: APIRouter, plane: Plane, reading: Principal, managing:
         "",
         status_code=201,
         response_model=ProductView,
-        responses=problems(409, body=True),
+        responses=problems(409, 422, body=True),
         openapi_extra=json_body(ProductRequest),
     )
     async def create(request: Request, caller: Principal = managing) -> Response:
@@ -71,7 +71,7 @@ def _add_products(router: APIRouter, plane: Plane, reading: Principal, managing:
     @router.patch(
         "/{name}",
         response_model=ProductView,
-        responses=problems(404, 410, body=True),
+        responses=problems(404, 410, 422, body=True),
         openapi_extra=json_body(ProductUpdate),
     )
     async def update(request: Request, name: str, caller: Principal = managing) -> Response:

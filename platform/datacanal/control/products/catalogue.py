@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Sequence
 
 from sqlalchemy import select
@@ -14,10 +13,10 @@ from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
 from datacanal.control.products.rows import living, seen, sees
 from datacanal.control.products.views import product_summary, product_view
-from datacanal.domain.access import Principal
+from datacanal.domain.access import Principal, owns_product
 from datacanal.domain.errors import BadField
 from datacanal.domain.product import publisher_of
-from datacanal.domain.product_errors import NamespaceTaken, ProductExists
+from datacanal.domain.product_errors import BadContract, NamespaceTaken, ProductExists
 from datacanal.products.contracts import check_contract
 from datacanal.protocol.products import (
     Contract,
@@ -29,8 +28,6 @@ from datacanal.protocol.products import (
 from datacanal.state.models import ProductRow
 from datacanal.state.revisions import grow
 
-_READER = re.compile(r"^(group|principal):\S(.*\S)?$")
-
 
 class ProductCatalogue:
     """Every method acts for a principal."""
@@ -41,10 +38,9 @@ class ProductCatalogue:
     async def create(self, publisher: Principal, request: ProductRequest) -> ProductView:
         """A product without a version. The part of its name before the dot is its first maker's from then on.
 
-        Raises `ProductExists`, `NamespaceTaken`, `BadField`.
+        Raises `ProductExists`, `NamespaceTaken`, `BadContract`.
         """
-        contract = await asyncio.to_thread(check_contract, request.contract)
-        _check_readers(request.readers)
+        contract = await asyncio.to_thread(_checked, request.contract)
 
         def make(change: Change) -> ProductView:
             _check_free(change.session, publisher, request.name)
@@ -57,9 +53,8 @@ class ProductCatalogue:
         return await self._desk.write(make)
 
     async def update(self, publisher: Principal, name: str, update: ProductUpdate) -> ProductView:
-        """Change what is given. Raises `NotFound`, `ProductRetired`, `BadField`."""
-        _check_readers(update.readers or [])
-        contract = update.contract and await asyncio.to_thread(check_contract, update.contract)
+        """Change what is given. Raises `NotFound`, `ProductRetired`, `BadContract`."""
+        contract = update.contract and await asyncio.to_thread(_checked, update.contract)
 
         def change_it(change: Change) -> ProductView:
             row = living(change.session, publisher, name)
@@ -70,8 +65,15 @@ class ProductCatalogue:
         return await self._desk.write(change_it)
 
     async def show(self, reader: Principal, name: str) -> ProductView:
-        """Raises `NotFound`, also for what the reader may not see."""
-        return await self._desk.read(lambda session: product_view(session, seen(session, reader, name)))
+        """Its readers are told to who manages it only. Raises `NotFound`, also for what the reader may not see."""
+
+        def look(session: Session) -> ProductView:
+            row = seen(session, reader, name)
+            view = product_view(session, row)
+            is_its_own = owns_product(reader, row.tenant, row.principal)
+            return view if is_its_own else view.model_copy(update={"readers": []})
+
+        return await self._desk.read(look)
 
     async def list_all(self, reader: Principal) -> ProductList:
         """What the reader may see, by name."""
@@ -129,7 +131,9 @@ def check_columns(contract: Contract, columns: Sequence[str], field: str) -> Non
         raise BadField(field=field, reason=reason)
 
 
-def _check_readers(readers: Sequence[str]) -> None:
-    for reader in readers:
-        if _READER.match(reader) is None:
-            raise BadField(field="readers", reason=f'{reader!r} is neither "group:NAME" nor "principal:NAME"')
+def _checked(contract: Contract) -> Contract:
+    """The contract in its normal form. Its document is right; what it says may still be impossible."""
+    try:
+        return check_contract(contract)
+    except BadField as error:
+        raise BadContract(**error.data) from None

@@ -27,7 +27,7 @@ from datacanal.control.products.releasing import Accepted, Findings, release
 from datacanal.control.products.rows import stable, yardstick
 from datacanal.control.signals import DRAFTS
 from datacanal.domain.access import Principal
-from datacanal.domain.errors import DatacanalError, Kind, SiteUnreachable
+from datacanal.domain.errors import DatacanalError, Kind, OutputLost, SiteUnreachable
 from datacanal.domain.product import VersionMove, VersionState
 from datacanal.domain.product_errors import BuildFailed, ProductRetired, PublishApprovalNeeded, PublishRefused
 from datacanal.products.building.orders import BuildOrder
@@ -82,7 +82,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Publisher:
-    """`staging` is where results lie while they are taken in. Lives on one event loop."""
+    """`staging` is where results lie while they are taken in. Lives on one event loop.
+
+    `agreed` are the drafts whose owners did: another try for a busy site does not ask them again.
+    """
 
     desk: Desk
     store: Path
@@ -93,6 +96,7 @@ class Publisher:
     train: ReleaseTrain
     progress: Progress
     first_seen: dict[str, float] = field(default_factory=dict)
+    agreed: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Carry on every draft that there is, then wait for the next. What an earlier process left is cleared first."""
@@ -118,6 +122,7 @@ class Publisher:
         if absences:
             await self._fail(draft, absences[0])
         self.first_seen.pop(snapshot, None)
+        self.agreed.discard(snapshot)
         self.progress.words.pop(snapshot, None)
         return False
 
@@ -129,7 +134,7 @@ class Publisher:
         except Overtaken:
             return False
         except DatacanalError as error:
-            if error.kind is Kind.EXTERNAL and error.retriable and self._patient(snapshot, BUSY_WITHIN_S):
+            if _may_pass(error) and self._patient(snapshot, BUSY_WITHIN_S):
                 return False
             await self._fail(draft, error)
         except Exception as error:  # what nobody foresaw in one draft must not stop the others
@@ -159,8 +164,10 @@ class Publisher:
         if draft.product.retired_at is not None:
             retired_at = f"{draft.product.retired_at:%Y-%m-%d}"
             raise ProductRetired(product=row.product, retired_at=retired_at, owner=draft.product.principal)
-        self.progress.say(row.snapshot, "asking the owners of what the job read")
-        await self._ask_owners(draft)
+        if row.snapshot not in self.agreed:
+            self.progress.say(row.snapshot, "asking the owners of what the job read")
+            await self._ask_owners(draft)
+            self.agreed.add(row.snapshot)
         order = self._order(row)
         self.progress.say(row.snapshot, "fetching the job's result")
         await self._fetch(draft, order.source)
@@ -196,6 +203,11 @@ class Publisher:
             contract=Contract.model_validate_json(row.contract),
             created_at=row.created_at,
         )
+
+
+def _may_pass(error: DatacanalError) -> bool:
+    """Whether the same may succeed in a moment. A result that its site lost does not come back."""
+    return error.kind is Kind.EXTERNAL and error.retriable and error.code != OutputLost.code
 
 
 def _drafts(session: Session) -> Sequence[str]:

@@ -54,6 +54,7 @@ class ReleaseTrain:
 
         Raises `ContractHeld` where a check holds that is not accepted, `WrongState`, `VersionNotFound`, `NoVersion`.
         """
+        await self.desk.read(lambda session: living(session, publisher, product))
         _check_request(request)
         if request.to == "canary":
             return await self.desk.write(lambda change: _try(change, publisher, product, request))

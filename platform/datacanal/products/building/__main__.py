@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from datacanal.domain.errors import DatacanalError
+from datacanal.domain.product_errors import BuildOutOfMemory
 from datacanal.frames import claim_stdout
 from datacanal.lifeline import hold_on
 from datacanal.products.building.checking import check
@@ -33,6 +34,8 @@ from datacanal.protocol.problem import problem_of
 _HARD_STOP_BYTES = 2**30
 """Beyond what the order may use: address space of threads and libraries counts here, and is no memory yet."""
 
+_RAISED = (DatacanalError, duckdb.Error, MemoryError, OSError)
+
 
 def main() -> None:
     """Answer one order."""
@@ -48,24 +51,35 @@ def main() -> None:
 
 def _answer(assignment: Assignment) -> Answer:
     try:
-        return Answer(result=carried_out(assignment).model_dump(mode="json"))
-    except (DatacanalError, duckdb.Error, MemoryError, OSError) as error:
+        return Answer(result=_result(assignment).model_dump(mode="json"))
+    except _RAISED as error:
         return Answer(problem=problem_of(failure_of(error, assignment.memory_bytes)))
+
+
+def _result(assignment: Assignment) -> Result:
+    """With several threads each holds buffers of its own: where memory does not suffice, one may do."""
+    try:
+        return carried_out(assignment)
+    except _RAISED as error:
+        is_tight = isinstance(failure_of(error, assignment.memory_bytes), BuildOutOfMemory)
+        if not is_tight or assignment.threads == 1:
+            raise
+    return carried_out(assignment.model_copy(update={"threads": 1}))
 
 
 def carried_out(assignment: Assignment) -> Result:
     """The order's result. Raises errors of the tree, DuckDB's and the system's."""
     order = assignment.order
-    connection = connect(assignment.memory_bytes, assignment.threads, assignment.spill, _folders(order))
-    match order:
-        case BuildOrder():
-            return build(order, connection)
-        case CheckOrder():
-            return check(order, connection)
-        case CompareOrder():
-            return compare(order, connection)
-        case ReplayOrder():
-            return replay(order.old, order.new, order.queries, connection)
+    with connect(assignment.memory_bytes, assignment.threads, assignment.spill, _folders(order)) as connection:
+        match order:
+            case BuildOrder():
+                return build(order, connection, sparing=assignment.threads == 1)
+            case CheckOrder():
+                return check(order, connection)
+            case CompareOrder():
+                return compare(order, connection)
+            case ReplayOrder():
+                return replay(order.old, order.new, order.queries, connection)
 
 
 def _folders(order: AnyOrder) -> list[Path]:

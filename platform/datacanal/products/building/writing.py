@@ -39,18 +39,21 @@ _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 
 
-def build(order: BuildOrder, connection: duckdb.DuckDBPyConnection) -> Built:
+def build(order: BuildOrder, connection: duckdb.DuckDBPyConnection, *, sparing: bool = False) -> Built:
     """The snapshot's manifest; the one that is there already where this snapshot was built before.
 
-    The same rows give the same bytes, as long as the key tells them apart. Raises `BadField` for columns that no
-    product can be made of, DuckDB's errors and `OSError`.
+    `sparing`: slower, with less memory for wide rows. The same rows give the same bytes, as long as the key tells them
+    apart. Raises `BadField` for columns that no product can be made of, DuckDB's errors and `OSError`.
     """
     folder = snapshot_folder(order.store, order.product, order.snapshot)
     if folder.exists():
         return Built(manifest=read_manifest(folder))
-    check_columns(columns_of(connection, parquet(order.source)), order.contract)
+    given = columns_of(connection, parquet(order.source))
+    check_columns(given, order.contract)
     partial = _fresh(folder.with_name(f"{folder.name}.tmp"))
-    manifest = _written(order, connection, partial)
+    source = _spilled(order.source, connection) if sparing else parquet(order.source)
+    manifest = _written(order, connection, source, partial)
+    _check_kept(given, manifest)
     _publish(partial, folder)
     return Built(manifest=manifest)
 
@@ -65,21 +68,25 @@ def _fresh(partial: Path) -> Path:
     return partial
 
 
-def _written(order: BuildOrder, connection: duckdb.DuckDBPyConnection, folder: Path) -> Manifest:
+def _spilled(source: Path, connection: duckdb.DuckDBPyConnection) -> str:
+    """The rows where they can leave memory: a sort beside the reading of large row groups holds both."""
+    connection.execute(f"CREATE TEMP TABLE given AS SELECT * FROM {parquet(source)}")
+    return "given"
+
+
+def _written(order: BuildOrder, connection: duckdb.DuckDBPyConnection, source: str, folder: Path) -> Manifest:
     contract = order.contract
-    layouts = [_layout(connection, order.source, folder / BY_KEY, contract.key)]
+    layouts = [_layout(connection, source, folder / BY_KEY, contract.key)]
     rows = parquet(folder / BY_KEY)
-    columns = columns_of(connection, rows)
-    _check_kept(columns_of(connection, parquet(order.source)), columns)
     if contract.session is not None and contract.key[0] != contract.session:
         others = [name for name in contract.key if name != contract.session]
-        layouts.append(_layout(connection, folder / BY_KEY, folder / BY_SESSION, [contract.session, *others]))
+        layouts.append(_layout(connection, rows, folder / BY_SESSION, [contract.session, *others]))
     manifest = Manifest(
         product=order.product,
         version=order.version,
         snapshot=order.snapshot,
         created_at=order.created_at,
-        columns=_described(columns, contract),
+        columns=_described(columns_of(connection, rows), contract),
         key=contract.key,
         session=contract.session,
         rows=one_number(connection, f"SELECT count(*) FROM {rows}"),
@@ -90,9 +97,9 @@ def _written(order: BuildOrder, connection: duckdb.DuckDBPyConnection, folder: P
     return manifest
 
 
-def _layout(connection: duckdb.DuckDBPyConnection, source: Path, target: Path, order: list[str]) -> Layout:
+def _layout(connection: duckdb.DuckDBPyConnection, source: str, target: Path, order: list[str]) -> Layout:
     connection.execute(
-        f"COPY (SELECT * FROM {parquet(source)} ORDER BY {', '.join(map(identifier, order))})"
+        f"COPY (SELECT * FROM {source} ORDER BY {', '.join(map(identifier, order))})"
         f" TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     )
     with target.open("rb") as file:
@@ -100,10 +107,11 @@ def _layout(connection: duckdb.DuckDBPyConnection, source: Path, target: Path, o
     return Layout(order=order, file=target.name, bytes=target.stat().st_size, sha256=digest)
 
 
-def _check_kept(given: Columns, kept: Columns) -> None:
+def _check_kept(given: Columns, manifest: Manifest) -> None:
     """Raises `BadField`: the file must hold the very types of the result, or a version would differ from its job."""
     for name, kind in given.items():
-        if kept.get(name) != kind:
+        kept = manifest.column(name)
+        if kept is None or kept.type != kind:
             reason = f"{name!r} is of the type {kind}, which a snapshot cannot hold; cast it in the job"
             raise BadField(field="columns", reason=reason)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.unit.control.products.house import ADMIN, BARS, DEVELOPER, OTHER, PUB, STRANGER, House
 
-from datacanal.domain.errors import BadField, Forbidden, NotFound
-from datacanal.domain.product_errors import NamespaceTaken, ProductExists
+from datacanal.domain.errors import Forbidden, NotFound
+from datacanal.domain.product_errors import BadContract, NamespaceTaken, ProductExists
 from datacanal.protocol.products import Contract, Freshness, ProductUpdate
 
 
@@ -53,6 +53,15 @@ def test_a_private_product_is_there_for_its_readers_only(
     house.play(scene)
 
 
+def test_who_else_reads_is_told_to_who_manages_the_product_only(house: House) -> None:
+    async def scene(at: House) -> None:
+        await at.create(BARS.model_copy(update={"readers": ["group:quants", "principal:rival"]}))
+        assert (await at.catalogue.show(DEVELOPER, "pub.bars")).readers == []
+        assert len((await at.catalogue.show(ADMIN, "pub.bars")).readers) == 2
+
+    house.play(scene)
+
+
 def test_an_update_changes_what_it_names_and_only_its_owner_makes_it(house: House) -> None:
     async def scene(at: House) -> None:
         await at.create(BARS.model_copy(update={"visibility": "listed", "description": "# Bars"}))
@@ -68,7 +77,6 @@ def test_an_update_changes_what_it_names_and_only_its_owner_makes_it(house: Hous
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"readers": ["dev"]}, "readers"),
         ({"contract": Contract(key=["a", "a"])}, "contract.key"),
         ({"contract": Contract(key=["a"], freshness=Freshness())}, "contract.freshness"),
         ({"contract": Contract(key=["a"], session="d", calendar="MOON")}, "contract.calendar"),
@@ -77,7 +85,7 @@ def test_an_update_changes_what_it_names_and_only_its_owner_makes_it(house: Hous
 )
 def test_what_cannot_be_kept_is_refused_at_once(house: House, changes: dict[str, object], field: str) -> None:
     async def scene(at: House) -> None:
-        with pytest.raises(BadField) as refusal:
+        with pytest.raises(BadContract) as refusal:
             await at.create(BARS.model_copy(update=changes))
         assert refusal.value.data["field"] == field
 

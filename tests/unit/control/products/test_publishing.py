@@ -12,6 +12,7 @@ from datacanal.domain.errors import (
     DatacanalError,
     Forbidden,
     NotFound,
+    OutputLost,
     ResultExpired,
     ServiceBusy,
     WrongState,
@@ -132,6 +133,32 @@ def test_a_site_that_comes_back_in_time_lets_the_draft_go_on(house: House) -> No
         assert await at.publisher.carry_on()
         assert not await at.publisher.carry_on()
         assert (await at.version("1.0")).state == "staged"
+
+    house.play(scene)
+
+
+def test_owners_are_asked_once_however_often_a_busy_site_is_tried(house: House) -> None:
+    house.results.fails = [ServiceBusy(reason="it still exports") for _ in range(3)]
+
+    async def scene(at: House) -> None:
+        await at.create()
+        await at.publish("job_1")
+        while await at.publisher.carry_on():
+            pass
+        assert (await at.version("1.0")).state == "staged"
+        assert sorted(at.owners.asked) == [("1.0", "core"), ("1.0", "users")]
+
+    house.play(scene)
+
+
+def test_a_result_that_its_site_lost_is_not_waited_for(house: House) -> None:
+    house.results.fails = [OutputLost(step="result", site="core")]
+
+    async def scene(at: House) -> None:
+        await at.create()
+        view = await at.publish("job_1")
+        assert view.problem is not None
+        assert (view.state, view.problem.code) == ("failed", "output_lost")
 
     house.play(scene)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import psutil
 import pytest
 
@@ -97,6 +98,17 @@ def test_too_little_memory_is_told_as_that(tmp_path: Path) -> None:
     with pytest.raises(BuildOutOfMemory) as caught:
         asyncio.run(builder(tmp_path, 4 * 2**20).build(order))
     assert caught.value.detail == "The snapshot needs more memory than the 4194304 bytes that a builder has."
+
+
+WIDE = f"SELECT {', '.join(f'hash(i + {place}) AS c{place}' for place in range(100))} FROM range(150000) t(i)"
+
+
+def test_what_several_threads_have_too_little_memory_for_one_may_do(tmp_path: Path) -> None:
+    order = build_order(tmp_path, WIDE, Contract(key=["c0"]))
+    little = 400 * 2**20
+    with connection_for(tmp_path, memory_bytes=little) as connection, pytest.raises(duckdb.OutOfMemoryException):
+        build(order, connection)
+    assert asyncio.run(builder(tmp_path, little).build(order)).manifest.rows == 150000
 
 
 class UnreadableFile:

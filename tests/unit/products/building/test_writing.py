@@ -79,12 +79,13 @@ def test_the_group_may_read_and_others_may_not(tmp_path: Path) -> None:
     assert (stat.S_IMODE(folder.stat().st_mode), modes) == (0o750, {0o640})
 
 
+@pytest.mark.parametrize("sparing", [False, True])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_rows_give_the_same_bytes(tmp_path: Path, threads: int) -> None:
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path, threads: int, sparing: bool) -> None:
     first = read_manifest(built(tmp_path, PRICES, BY_SECURITY))
     order = build_order(tmp_path, f"SELECT * FROM ({PRICES}) ORDER BY close DESC", BY_SECURITY, "snp_2")
     with connection_for(tmp_path, threads) as connection:
-        again = build(order, connection).manifest
+        again = build(order, connection, sparing=sparing).manifest
     assert again.layouts == first.layouts
 
 

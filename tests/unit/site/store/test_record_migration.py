@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from datacanal.site.keys import load_keys
 from datacanal.site.record.book import open_record
 from datacanal.site.record.entry import Entry
+from datacanal.site.store.approvals import ApprovalStore
 from datacanal.site.store.database import MIGRATIONS, open_database
 
 
@@ -49,4 +51,31 @@ def test_a_record_of_before_goes_on(tmp_path: Path) -> None:
     for statement in ("DELETE FROM record", "UPDATE record SET rows = 1"):
         with engine.begin() as store, pytest.raises(DatabaseError, match="append-only"):
             store.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_approvals_of_before_stay_those_of_functions(tmp_path: Path) -> None:
+    before = create_engine(f"sqlite:///{tmp_path / 'site.db'}")
+    upgrade(before, "0006")
+    columns = "code, image, name, source, pickle, job, datasets, asked_ms, state, granted, tenant, principal"
+    values = "'c', 'sha256:1', 'f', 's', 'p', 'job_1', '[\"t.p\"]', 1, 'granted', '[\"t.p\"]', 'default', 'ana'"
+    with before.begin() as store:
+        store.exec_driver_sql(f"INSERT INTO approvals ({columns}) VALUES ({values})")
+    before.dispose()
+    engine = open_database(tmp_path / "site.db")
+    store_ = ApprovalStore(engine)
+    known = store_.find("c", "sha256:1")
+    assert known is not None
+    assert (known.product, known.allows(frozenset({"t.p"}), 0)) == ("", True)
+    store_.ask(replace(known, image="", product="pub.bars"))
+    assert [each.product for each in store_.every()] == ["pub.bars", ""]
+    engine.dispose()
+
+
+def test_a_publication_is_refused_as_often_as_it_is_asked_about(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "site.db")
+    record = open_record(engine, "core", load_keys(tmp_path, os.urandom), tmp_path)
+    for kind in ("publication", "publication", "result", "result"):
+        record.add(Entry(at_ms=1, kind=kind, decision="refused", job="job_1"))  # type: ignore[arg-type]  # kinds
+    assert [each.entry.kind for each in record.entries()] == ["publication", "publication", "result"]
     engine.dispose()
