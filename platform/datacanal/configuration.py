@@ -161,8 +161,7 @@ class PoolSection(Section):
         return self.max or self.workers or 2
 
 
-PRODUCTS = "products"
-"""What the lake is called whose datasets are the data products of the gateway's store; also its url."""
+PRODUCTS = "products"  # name and url of the lake whose datasets are the data products of the gateway's store
 
 
 class LakeSection(Section):
@@ -375,7 +374,7 @@ def _check_together(configuration: Configuration) -> None:
     if name := twice([lake.name.lower() for site in configuration.sites for lake in site.lakes]):
         raise BadConfiguration(file=file, key="sites.lakes.name", reason=f"two lakes are called {name!r}")
     if configuration.gateway is None and any(lake.is_products for site in configuration.sites for lake in site.lakes):
-        reason = 'url = "products" is the store of the [gateway], and this file has no [gateway]'
+        reason = "data products need the store of a [gateway], and there is no [gateway]"
         raise BadConfiguration(file=file, key="sites.lakes.url", reason=reason)
     control = configuration.control
     listens = [control.listen, *([control.sites] if control.sites else [])]

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from datacanal.domain.errors import BadField
 
 _EARLIEST = date(1970, 1, 1)
-_SAME_SESSIONS = {"XSHE": "XSHG"}
+SAME_SESSIONS = {"XSHE": "XSHG"}
 """Exchanges that the library leaves out because they keep another one's days: Shenzhen keeps Shanghai's."""
 
 
@@ -48,7 +48,7 @@ def calendar_of(name: str) -> Calendar:
 
 def _read(name: str, library: Any) -> Calendar:
     try:
-        found = library.get_calendar(_SAME_SESSIONS.get(name, name))
+        found = library.get_calendar(SAME_SESSIONS.get(name, name))
     except library.errors.InvalidCalendarName:
         reason = f"there is no calendar {name!r}; take an exchange's code, as XSHG, XSHE, XHKG, XNYS or XLON"
         raise BadField(field="contract.calendar", reason=reason) from None

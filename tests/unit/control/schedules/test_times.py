@@ -57,6 +57,10 @@ def test_only_sessions_of_the_calendar_count() -> None:
     assert first(new_york, "2026-11-25T12:00", 3) == ["11-25 22:00", "11-27 22:00", "11-30 22:00"]
 
 
+def test_shenzhen_keeps_the_days_of_shanghai() -> None:
+    assert sessions_of("XSHE", TODAY) == sessions_of("XSHG", TODAY)
+
+
 def test_a_session_is_a_date_of_the_time_zone_of_the_cron() -> None:
     only_friday = Sessions(frozenset({date(2026, 11, 27)}), date(2026, 12, 31))
     assert first(table("0 7 * * *", "Asia/Shanghai", only_friday), "2026-11-23T00:00", 9) == ["11-26 23:00"]
