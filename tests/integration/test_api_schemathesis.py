@@ -109,6 +109,7 @@ def document(url: str, session: requests.Session, token: str) -> BaseSchema:
     return schemathesis.openapi.from_dict(session.get(f"{url}/openapi.json").json(), config=config)
 
 
+@pytest.mark.timeout(300)
 def test_the_api_keeps_its_document(running: Running) -> None:
     doors = [(url, session, list(schema.get_all_operations())) for url, session, schema in running.doors()]
     # A route without parameters has little to vary.

@@ -351,6 +351,42 @@ def test_what_http_itself_refuses_is_a_problem_document_too(tmp_path: Path) -> N
     played(tmp_path, scene)
 
 
+STRANGE_TARGETS = [
+    b"/v1/products/\xff\xfe/data", b"/v1/products/%ff/data", b"/v1/products/%00/data", b"*", b"//v1//products",
+    b"/v1/products/pub.bars/data?%", b"/v1/products/pub.bars/data?=1", b"/v1/products/pub.bars/data?a",
+    b"/v1/products/pub.bars/data?\xe8\xa1\x8c=1", b"/v1/products/pub.bars/data?cursor=%F0%9F%98%80",
+    b"/v1/products/pub.bars/data?limit=%EF%BC%95", b"/v1/products/pub.bars/data?close.gt=NaN",
+    b"/v1/products/pub.bars/data?trade_date=0000-00-00", b"/v1/products?cursor=%F0", b"/v1/products?q=%ED%A0%80",
+    b"/v1/products/pub.bars/data?as_of=2026-01-02T00:00:60Z",
+]  # fmt: skip
+STRANGE_HEADERS = [
+    b"Accept: \xff", b"Accept: application/json;q=nan", b"Accept-Encoding: ;;;q=nan,\xff", b"If-None-Match: \xff, W/",
+    b"Accept-Encoding: gzip;q=inf, identity;q=1e999", b"Content-Type: \xff", b"Authorization: Bearer \xff\xff",
+]  # fmt: skip
+
+
+def test_however_strange_a_request_is_its_answer_is_no_failure_of_ours(tmp_path: Path) -> None:
+    async def scene(client: httpx.AsyncClient, running: Running, _home: ProductHome) -> None:
+        token = b"Authorization: " + client.headers["authorization"].encode()
+        for target in STRANGE_TARGETS:
+            assert 400 <= await status(running.url, target, token) < 500, target
+        for header in STRANGE_HEADERS:
+            assert 200 <= await status(running.url, b"/v1/products/pub.bars/data", token, header) < 500, header
+
+    played(tmp_path, scene)
+
+
+async def status(url: str, target: bytes, *headers: bytes) -> int:
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"\r\n".join([b"GET " + target + b" HTTP/1.1", b"Host: x", b"Connection: close", *headers, b"", b""]))
+    line = await reader.readline()
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return int(line.split()[1])
+
+
 def test_a_head_is_the_same_without_the_body(tmp_path: Path) -> None:
     async def scene(client: httpx.AsyncClient, _running: Running, _home: ProductHome) -> None:
         for route in (*ROUTES, "/data?limit=1"):

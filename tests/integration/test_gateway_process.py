@@ -28,7 +28,7 @@ FORMATS = (
 INCOMPRESSIBLE = """SELECT i AS id,
     array_to_string(list_transform(range(100), lambda j: md5(CAST(i * 100 + j AS VARCHAR))), '') AS text
     FROM range(10000) AS a(i)"""
-MOST_PEAK_BYTES = 900 * 2**20
+MOST_PEAK_BYTES = 600 * 2**20
 
 
 class Process:

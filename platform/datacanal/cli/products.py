@@ -16,6 +16,19 @@ from datacanal.protocol.base import Document
 from datacanal.protocol.products import ProductRequest
 
 Name = Annotated[str, typer.Argument(metavar="PRODUCT", help="publisher.product")]
+Key = Annotated[str, typer.Option("--key", help="The columns that name a row, separated by commas.")]
+Title = Annotated[str | None, typer.Option("--title", help="For the catalogue; else the name.")]
+Description = Annotated[Path | None, typer.Option("--description", metavar="FILE.md", help="In Markdown.")]
+SessionColumn = Annotated[str | None, typer.Option("--session", help="The column of dates that rows come in by.")]
+Exchange = Annotated[str | None, typer.Option("--calendar", help="Whose sessions are expected: XSHG, XNYS …")]
+Drift = Annotated[float, typer.Option("--drift", min=0, help="How far the row count may be off, as a share.")]
+Fresh = Annotated[int | None, typer.Option("--fresh", min=0, help="Sessions (else days) that the newest may be old.")]
+NotNull = Annotated[list[str] | None, typer.Option("--not-null", help="A column without nulls; repeatable.")]
+Visible = Annotated[str, typer.Option("--visibility", help="private, listed or internal.")]
+Readers = Annotated[list[str] | None, typer.Option("--reader", help="group:NAME or principal:NAME; repeatable.")]
+SampleRows = Annotated[int, typer.Option("--sample-rows", min=0, help="Rows that show what it is like.")]
+OpenSample = Annotated[bool, typer.Option("--open-sample", help="The sample needs no token.")]
+Keep = Annotated[int, typer.Option("--keep", min=2, help="Versions that stay beside the channels'.")]
 _D = TypeVar("_D", bound=Document)
 _DESCRIPTION_BYTES = 64 * 2**10
 
@@ -34,32 +47,19 @@ def add_to(app: typer.Typer) -> None:
 
 def create(
     name: Name,
-    key: Annotated[str, typer.Option("--key", help="The columns that name a row, separated by commas.")],
-    title: Annotated[str | None, typer.Option("--title", help="For the catalogue; else the name.")] = None,
-    description: Annotated[
-        Path | None, typer.Option("--description", metavar="FILE.md", help="Documentation in Markdown.")
-    ] = None,
-    session: Annotated[str | None, typer.Option("--session", help="The column of dates that rows come in by.")] = None,
-    calendar: Annotated[
-        str | None, typer.Option("--calendar", help="An exchange whose sessions are expected: XSHG, XNYS …")
-    ] = None,
-    drift: Annotated[
-        float,
-        typer.Option("--drift", min=0, help="How far the row count may be from the stable version's, as a share."),
-    ] = 0.3,
-    fresh: Annotated[
-        int | None, typer.Option("--fresh", min=0, help="How old the newest session may be: sessions, else days.")
-    ] = None,
-    not_null: Annotated[
-        list[str] | None, typer.Option("--not-null", help="A column without nulls; repeatable.")
-    ] = None,
-    visibility: Annotated[str, typer.Option("--visibility", help="private, listed or internal.")] = "private",
-    reader: Annotated[
-        list[str] | None, typer.Option("--reader", help="group:NAME or principal:NAME; repeatable.")
-    ] = None,
-    sample_rows: Annotated[int, typer.Option("--sample-rows", min=0, help="Rows that show what it is like.")] = 10,
-    open_sample: Annotated[bool, typer.Option("--open-sample", help="The sample needs no token.")] = False,
-    keep: Annotated[int, typer.Option("--keep", min=2, help="Versions that stay beside the channels'.")] = 10,
+    key: Key,
+    title: Title = None,
+    description: Description = None,
+    session: SessionColumn = None,
+    calendar: Exchange = None,
+    drift: Drift = 0.3,
+    fresh: Fresh = None,
+    not_null: NotNull = None,
+    visibility: Visible = "private",
+    reader: Readers = None,
+    sample_rows: SampleRows = 10,
+    open_sample: OpenSample = False,
+    keep: Keep = 10,
     as_json: AsJson = False,
 ) -> None:
     """A new product, without a version yet."""

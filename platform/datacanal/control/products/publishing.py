@@ -6,37 +6,35 @@ Everything may run twice. A control plane that was killed begins its drafts agai
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select
-from sqlalchemy.orm import Session, undefer
 
-from datacanal.control.changes import Change
 from datacanal.control.desk import Desk
+from datacanal.control.products.drafts import (
+    Draft,
+    Overtaken,
+    check_consents,
+    fail,
+    find_drafts,
+    note_consents,
+    read_draft,
+    settle,
+)
 from datacanal.control.products.judging import held
 from datacanal.control.products.lineage import inputs_of, plan_of
-from datacanal.control.products.pointing import move
 from datacanal.control.products.ports import Owners, Publication, Results, Workshop
 from datacanal.control.products.releases import ReleaseTrain
-from datacanal.control.products.releasing import Accepted, Findings, release
-from datacanal.control.products.rows import stable, yardstick
+from datacanal.control.products.releasing import Findings
 from datacanal.control.signals import DRAFTS
-from datacanal.domain.access import Principal
 from datacanal.domain.errors import DatacanalError, Kind, OutputLost, SiteUnreachable
-from datacanal.domain.product import VersionMove, VersionState
-from datacanal.domain.product_errors import BuildFailed, ProductRetired, PublishApprovalNeeded, PublishRefused
+from datacanal.domain.product_errors import BuildFailed, ProductRetired
 from datacanal.products.building.orders import BuildOrder
-from datacanal.products.manifest import Manifest
-from datacanal.protocol.problem import problem_of
-from datacanal.protocol.products import Consent, Contract
+from datacanal.protocol.products import Contract
 from datacanal.serving.handlers import failure_fields
-from datacanal.state.models import JobRow
-from datacanal.state.product_models import ConsentRow, ProductRow, VersionRow
+from datacanal.state.models import VersionRow
 
 AWAY_WITHIN_S = 120.0
 """How long a draft waits for sites that are away, counted from when this process first looked at it."""
@@ -44,26 +42,6 @@ BUSY_WITHIN_S = 900.0
 """The same for sites that are there, and still export the result or broke off."""
 _LOOK_AGAIN_S = 1.0
 _log = structlog.get_logger()
-
-
-class Overtaken(Exception):
-    """Another version became stable while this one was checked against its predecessor: it is looked at again."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A draft with what belongs to it."""
-
-    row: VersionRow
-    product: ProductRow
-    job: JobRow
-    stable: VersionRow | None
-    yardstick: VersionRow | None
-
-    @property
-    def publisher(self) -> Principal:
-        """Who published it, with the rights of then."""
-        return Principal(self.row.tenant, self.row.principal, self.row.role, tuple(json.loads(self.row.groups)))
 
 
 @dataclass
@@ -109,11 +87,11 @@ class Publisher:
 
     async def carry_on(self) -> bool:
         """Look at every draft once, the oldest first; True where one still waits for a site."""
-        snapshots = await self.desk.read(_drafts)
+        snapshots = await self.desk.read(find_drafts)
         return any([await self._look_at(snapshot) for snapshot in snapshots])
 
     async def _look_at(self, snapshot: str) -> bool:
-        draft = await self.desk.read(lambda session: _draft(session, snapshot))
+        draft = await self.desk.read(lambda session: read_draft(session, snapshot))
         absences = self._absences(draft)
         if absences and self._patient(snapshot, AWAY_WITHIN_S):
             self.progress.say(snapshot, "; ".join(f"waiting for site {error.data['site']}" for error in absences))
@@ -148,7 +126,7 @@ class Publisher:
     async def _fail(self, draft: Draft, error: DatacanalError) -> None:
         row = draft.row
         _log.warning("draft_failed", product=row.product, version=row.version, code=error.code)
-        await self.desk.write(lambda change: _fail(change, row.snapshot, error))
+        await self.desk.write(lambda change: fail(change, row.snapshot, error))
 
     def _absences(self, draft: Draft) -> list[SiteUnreachable]:
         plan = plan_of(draft.job)
@@ -178,7 +156,7 @@ class Publisher:
         report = await self.train.checked(row, draft.yardstick)
         differs = await self.train.difference(row, draft.stable) if row.promote and not held(report) else None
         findings = Findings(draft.stable, report, differs)
-        await self.desk.write(lambda change: _settle(change, draft, manifest, findings))
+        await self.desk.write(lambda change: settle(change, draft, manifest, findings))
 
     async def _ask_owners(self, draft: Draft) -> None:
         plan = plan_of(draft.job)
@@ -187,8 +165,8 @@ class Publisher:
         sites = sorted({given.site for given in inputs_of(plan)})
         answers = await asyncio.gather(*(self.owners.ask(publication, site) for site in sites))
         consents = [consent for answer in answers for consent in answer]
-        await self.desk.write(lambda change: _note_consents(change, row.snapshot, consents))
-        _check_consents(row.product, consents)
+        await self.desk.write(lambda change: note_consents(change, row.snapshot, consents))
+        check_consents(row.product, consents)
 
     async def _fetch(self, draft: Draft, file: Path) -> None:
         self.staging.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -209,69 +187,3 @@ class Publisher:
 def _may_pass(error: DatacanalError) -> bool:
     """Whether the same may succeed in a moment. A result that its site lost does not come back."""
     return error.kind is Kind.EXTERNAL and error.retriable and error.code != OutputLost.code
-
-
-def _drafts(session: Session) -> Sequence[str]:
-    oldest = select(VersionRow.snapshot).where(VersionRow.state == VersionState.DRAFT).order_by(VersionRow.created_at)
-    return session.scalars(oldest).all()
-
-
-def _draft(session: Session, snapshot: str) -> Draft:
-    row = session.get_one(VersionRow, snapshot)
-    product = session.get_one(ProductRow, (row.tenant, row.product))
-    job = session.get_one(JobRow, row.job_id, options=[undefer(JobRow.python)])
-    return Draft(row, product, job, stable(session, product), yardstick(session, product, row))
-
-
-def _fail(change: Change, snapshot: str, error: DatacanalError) -> None:
-    row = change.session.get_one(VersionRow, snapshot)
-    row.problem = problem_of(error).model_dump_json()
-    move(change, row, VersionMove.FAIL)
-
-
-def _note_consents(change: Change, snapshot: str, consents: Sequence[Consent]) -> None:
-    """In place of what was answered before a restart."""
-    row = change.session.get_one(VersionRow, snapshot)
-    for consent in consents:
-        change.session.merge(
-            ConsentRow(
-                tenant=row.tenant,
-                principal=row.principal,
-                snapshot=snapshot,
-                lake=consent.lake,
-                dataset=consent.dataset,
-                site=consent.site,
-                decision=consent.decision,
-                reason=consent.reason,
-                policy_digest=consent.policy_digest,
-                seq=consent.seq,
-                hash=consent.hash,
-                at=consent.at or change.clock.now(),
-            )
-        )
-
-
-def _check_consents(product: str, consents: Sequence[Consent]) -> None:
-    """A refusal outweighs a steward who has not answered yet."""
-    for consent in consents:
-        if consent.decision == "refused":
-            dataset = f"{consent.lake}.{consent.dataset}"
-            raise PublishRefused(site=consent.site, dataset=dataset, reason=consent.reason)
-    waiting = [consent for consent in consents if consent.decision == "waiting"]
-    if waiting:
-        dataset = ", ".join(f"{consent.lake}.{consent.dataset}" for consent in waiting)
-        raise PublishApprovalNeeded(site=waiting[0].site, product=product, dataset=dataset)
-
-
-def _settle(change: Change, draft: Draft, manifest: Manifest, findings: Findings) -> None:
-    """Staged or held, and stable at once where that was asked for. Raises `Overtaken`."""
-    row = change.session.get_one(VersionRow, draft.row.snapshot)
-    product = change.session.get_one(ProductRow, (row.tenant, row.product))
-    now = stable(change.session, product)
-    if row.promote != draft.row.promote or (now and now.snapshot) != (draft.stable and draft.stable.snapshot):
-        raise Overtaken
-    row.manifest = manifest.model_dump_json()
-    row.report = findings.report.model_dump_json()
-    move(change, row, VersionMove.HOLD if held(findings.report) else VersionMove.STAGE)
-    if row.promote and row.state == VersionState.STAGED:
-        release(change, draft.publisher, product, row, findings, Accepted())
