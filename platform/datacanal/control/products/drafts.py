@@ -21,7 +21,8 @@ from datacanal.domain.product_errors import PublishApprovalNeeded, PublishRefuse
 from datacanal.products.manifest import Manifest
 from datacanal.protocol.problem import problem_of
 from datacanal.protocol.products import Consent
-from datacanal.state.models import ConsentRow, JobRow, ProductRow, VersionRow
+from datacanal.state.models import JobRow
+from datacanal.state.product_models import ConsentRow, ProductRow, VersionRow
 
 
 class Overtaken(Exception):

@@ -34,7 +34,7 @@ from datacanal.domain.product_errors import BuildFailed, ProductRetired
 from datacanal.products.building.orders import BuildOrder
 from datacanal.protocol.products import Contract
 from datacanal.serving.handlers import failure_fields
-from datacanal.state.models import VersionRow
+from datacanal.state.product_models import VersionRow
 
 AWAY_WITHIN_S = 120.0
 """How long a draft waits for sites that are away, counted from when this process first looked at it."""

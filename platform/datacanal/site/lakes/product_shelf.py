@@ -49,8 +49,14 @@ class ProductShelf:
 
 
 def policy_of(products: Iterable[SharedProduct]) -> Policy:
-    """The policy of the lake: every column is public, to those whom each product's publisher names."""
-    datasets = {product.name: DatasetPolicy(key=product.key, readers=_readers(product)) for product in products}
+    """The policy of the lake: every column is public, to those whom each product's publisher names.
+
+    Whoever may read a product may not sell it on: a steward agrees to what is published of it.
+    """
+    datasets = {
+        product.name: DatasetPolicy(key=product.key, readers=_readers(product), publish="approval")
+        for product in products
+    }
     return Policy(default_class="public", datasets=datasets)
 
 
