@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,11 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Unsatisfiable
 from requests.adapters import HTTPAdapter
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
-from schemathesis.schemas import APIOperation, BaseSchema
+from schemathesis.schemas import BaseSchema
+from tests.integration.generated import answers
 
 from datacanal.serving.tls import pinned_client
 from datacanal.testing.control_house import control_house
@@ -121,25 +119,3 @@ def test_the_api_keeps_its_document(running: Running) -> None:
         for mode in MODES
     )
     assert answered >= CASES
-
-
-def answers(operation: APIOperation, mode: GenerationMode, url: str, session: requests.Session, examples: int) -> int:
-    """Send that many cases and check each answer; how many were sent."""
-    sent = 0
-
-    @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
-    def answer(case: schemathesis.Case) -> None:
-        nonlocal sent
-        sent += 1
-        case.call_and_validate(base_url=url, session=session)
-
-    with suppress(Unsatisfiable):  # nothing about this operation can be wrong
-        answer()
-    return sent

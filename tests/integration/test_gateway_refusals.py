@@ -198,6 +198,17 @@ def test_a_revoked_token_stops_within_a_second(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+def test_what_was_made_a_moment_ago_is_there_at_once(tmp_path: Path) -> None:
+    async def scene(_client: httpx.AsyncClient, running: Running, home: ProductHome) -> None:
+        for number in range(5):  # each before the gateway would look at the store by itself
+            name, secret = f"pub.new{number}", home.token(f"new{number}")
+            home.stable(name)
+            async with running.client(secret) as client:
+                assert (await client.get(f"/v1/products/{name}/data")).status_code == 200
+
+    played(tmp_path, scene)
+
+
 def test_a_site_is_no_caller(tmp_path: Path) -> None:
     async def scene(_client: httpx.AsyncClient, running: Running, home: ProductHome) -> None:
         token = home.token("core", "site")

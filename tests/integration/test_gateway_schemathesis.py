@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import APIOperation
+from tests.integration.generated import answers
 from tests.products import ProductHome, serving
 
 CASES = 3000
@@ -82,25 +80,3 @@ def test_the_gateway_keeps_its_documents(running: GatewayInThread) -> None:
     examples = CASES // (len(MODES) * len(operations)) + 30  # a route without parameters has little to vary
     sent = sum(answers(operation, mode, running.url, session, examples) for operation in operations for mode in MODES)
     assert sent >= CASES
-
-
-def answers(operation: APIOperation, mode: GenerationMode, url: str, session: requests.Session, examples: int) -> int:
-    """Send that many cases and check each answer; how many were sent."""
-    sent = 0
-
-    @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
-    def answer(case: schemathesis.Case) -> None:
-        nonlocal sent
-        sent += 1
-        case.call_and_validate(base_url=url, session=session)
-
-    with suppress(Unsatisfiable):  # nothing about this operation can be wrong
-        answer()
-    return sent

@@ -212,7 +212,7 @@ class World:
             site=Site("core", duckdb.__version__, functions_digest(), lakes),
             authorities=Authorities("core", lambda: ISSUER.public, self.clock),
             datasets=datasets,
-            python=PythonSteps("core", datasets, approvals, lambda: self.image, self.clock),
+            python=PythonSteps("core", datasets, approvals, lambda _: self.image, self.clock),
             pins=pins,
             outputs=self.books.work,
             fences=FenceBook(self.books.engine),

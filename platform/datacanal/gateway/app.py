@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import AddressTooLong, DatacanalError, MethodNotAllowed, NotFound, Unauthenticated
+from datacanal.domain.product_errors import NoSubscription
 from datacanal.gateway import documents
 from datacanal.gateway.callers import caller_of, check_may_read, product_for, standing
 from datacanal.gateway.calls import Call, problem_answer
@@ -39,9 +40,10 @@ _Route = Callable[[Call, View, str], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Gateway:
-    """`views` gives the newest view, and when the store was last looked at (monotonic)."""
+    """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic)."""
 
     views: Callable[[], View]
+    catch_up: Callable[[], Awaitable[bool]]
     looked_at: Callable[[], float]
     data: DataRoute
     estimates: Estimates
@@ -52,7 +54,7 @@ class Gateway:
             return
         call = Call(scope, receive, send)
         try:
-            await self._route(call)
+            await self._routed(call)
         except DatacanalError as error:
             await call.answer(problem_answer(error))
         except ClientLeft:
@@ -61,6 +63,15 @@ class Gateway:
             _log.error("request_broke", request=call.id, method=call.method, **failure_fields(error))
             if not call.has_started:  # otherwise the connection breaks, as this returns without an end
                 await call.answer(problem_answer(DatacanalError()))
+
+    async def _routed(self, call: Call) -> None:
+        """Nobody is refused for what is there and was only not read yet."""
+        try:
+            await self._route(call)
+        except (Unauthenticated, NotFound, NoSubscription):
+            if call.has_started or not await self.catch_up():
+                raise
+            await self._route(call)
 
     async def _route(self, call: Call) -> None:
         if len(call.scope["raw_path"]) + len(call.query) > MOST_ADDRESS_BYTES:

@@ -25,10 +25,10 @@ def conditions(product: Product, caller: Principal, given: dict[str, str], now: 
     """
     choice = {name: value for name, value in given.items() if name not in ("from", "to")}
     release = choose(product, choice, caller, now)
-    if not _has_dates(release):
+    if release.manifest.session is None:
         raise NotFound(what="column of sessions in", name=product.name)
     name = product.contract.calendar
-    calendar = calendar_of(name) if name else None
+    calendar = calendar_of(name, now.date()) if name else None
     today = calendar.today(now) if calendar else now.date()
     last = _date(given, "to") or today
     first = _date(given, "from") or last - timedelta(days=_DEFAULT_DAYS)
@@ -44,11 +44,6 @@ def conditions(product: Product, caller: Principal, given: dict[str, str], now: 
         "to": last.isoformat(),
         "sessions": [each.model_dump(mode="json") for each in _found(product, release, calendar, (first, last, today))],
     }
-
-
-def _has_dates(release: Release) -> bool:
-    column = release.manifest.column(release.manifest.session or "")
-    return column is not None and column.type == "DATE"
 
 
 def _found(

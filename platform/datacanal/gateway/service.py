@@ -83,7 +83,7 @@ async def _over(
     data = DataRoute(Pages(executions, section.cache), finder, access)
     estimates = Estimates(finder.by_pairs, kitchen, executions)
     try:
-        yield Gateway(lambda: views.view, lambda: views.looked_at, data, estimates, now)
+        yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now)
     finally:
         executions.close()
         readers.close()

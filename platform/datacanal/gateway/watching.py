@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from datacanal.storage.migrating import is_migrated
 from datacanal.storage.sqlite import read_database
 
 _LOOK_S = 0.1
+_LOADED_WITHIN_S = 2.0
 _SAY_AGAIN_S = 15.0
 _log = structlog.get_logger()
 
@@ -45,6 +47,23 @@ class Views:
         self.view = self._loader.load()
         self._thread.start()
         return True
+
+    async def catch_up(self) -> bool:
+        """Read what was written until now; whether there is a newer view than before.
+
+        Asked before somebody is refused: a token that was made a moment ago is good.
+        """
+        return await asyncio.to_thread(self._catch_up, self.view.number)
+
+    def _catch_up(self, before: int) -> bool:
+        until = time.monotonic() + _LOADED_WITHIN_S
+        try:
+            newest = self._loader.number()
+        except Exception:  # the watching thread says what is wrong with the store
+            return False
+        while self.view.number < newest and time.monotonic() < until and not self._closing.wait(_LOOK_S / 10):
+            pass
+        return self.view.number != before
 
     def close(self) -> None:
         """Stop watching."""

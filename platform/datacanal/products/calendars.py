@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from datacanal.domain.errors import BadField
+from datacanal.domain.product_errors import UnknownCalendar
 
 _EARLIEST = date(1970, 1, 1)
 SAME_SESSIONS = {"XSHE": "XSHG"}
@@ -35,25 +36,32 @@ class Calendar:
         return now.astimezone(self.zone).date()
 
 
-@lru_cache(maxsize=32)
-def calendar_of(name: str) -> Calendar:
-    """Raises `BadField`. The first call of a process takes a second."""
+def calendar_of(name: str, today: date) -> Calendar:
+    """Until the end of next year, or as far as the exchange has announced. Raises `UnknownCalendar`.
+
+    The first call of a process takes a second.
+    """
+    return _calendar(name, today.year)
+
+
+@lru_cache(maxsize=64)
+def _calendar(name: str, year: int) -> Calendar:
     import exchange_calendars  # with pandas: a second and 80 MiB that most processes never need
 
     with warnings.catch_warnings():
         # What pandas deprecates is for that library to change; in our tests it would be an error.
         warnings.simplefilter("ignore")
-        return _read(name, exchange_calendars)
+        return _read(name, year, exchange_calendars)
 
 
-def _read(name: str, library: Any) -> Calendar:
-    try:
-        found = library.get_calendar(SAME_SESSIONS.get(name, name))
-    except library.errors.InvalidCalendarName:
-        reason = f"there is no calendar {name!r}; take an exchange's code, as XSHG, XSHE, XHKG, XNYS or XLON"
-        raise BadField(field="contract.calendar", reason=reason) from None
-    bound = found.bound_min()
-    start = _EARLIEST if bound is None else max(_EARLIEST, bound.date())
-    whole = type(found)(start=start.isoformat())
-    sessions = tuple(each.date() for each in whole.sessions)
-    return Calendar(name, sessions, start, sessions[-1], ZoneInfo(str(whole.tz)))
+def _read(name: str, year: int, library: Any) -> Calendar:
+    names = [*library.get_calendar_names(), *SAME_SESSIONS]
+    if name not in names:
+        near = difflib.get_close_matches(name.upper(), names, 1)
+        raise UnknownCalendar(calendar=name, suggestion=f"; {near[0]} is near" if near else "")
+    kind = type(library.get_calendar(SAME_SESSIONS.get(name, name)))
+    earliest, announced = kind.bound_min(), kind.bound_max()
+    first = _EARLIEST if earliest is None else max(_EARLIEST, earliest.date())
+    last = date(year + 1, 12, 31) if announced is None else min(date(year + 1, 12, 31), announced.date())
+    whole = kind(start=first.isoformat(), end=last.isoformat())
+    return Calendar(name, tuple(each.date() for each in whole.sessions), first, last, ZoneInfo(str(whole.tz)))

@@ -37,9 +37,9 @@ def conditions_of(
 ) -> list[SessionCondition]:
     """The conditions under the contract's calendar; absent bounds are the snapshot's first session and today.
 
-    The first call for a calendar may take a second. Raises `BadField` for a calendar that there is not.
+    The first call for a calendar may take a second. Raises `UnknownCalendar`.
     """
-    calendar = None if contract.calendar is None else calendar_of(contract.calendar)
+    calendar = None if contract.calendar is None else calendar_of(contract.calendar, now.date())
     today = now.astimezone(UTC).date() if calendar is None else calendar.today(now)
     days = [date.fromisoformat(each.session) for each in manifest.sessions] or [today]
     start, end = first or days[0], last or today

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import duckdb
 
@@ -15,11 +16,11 @@ _LONGEST_TYPE = 2000
 _DEEPEST_TYPE = 32
 
 
-def check_contract(contract: Contract) -> Contract:
-    """The contract with its types as DuckDB prints them. Raises `BadField` that names the entry."""
+def check_contract(contract: Contract, today: date) -> Contract:
+    """The contract with its types as DuckDB prints them. Raises `UnknownCalendar`, and `BadField` naming the entry."""
     _check_once("contract.key", contract.key)
     _check_once("contract.not_null", contract.not_null)
-    _check_sessions(contract)
+    _check_sessions(contract, today)
     if contract.columns is None:
         return contract
     columns = {name: _printed(name, kind) for name, kind in contract.columns.items()}
@@ -31,14 +32,14 @@ def check_contract(contract: Contract) -> Contract:
     return contract.model_copy(update={"columns": columns})
 
 
-def _check_sessions(contract: Contract) -> None:
+def _check_sessions(contract: Contract, today: date) -> None:
     if contract.session is None:
         for entry, given in (("calendar", contract.calendar), ("freshness", contract.freshness)):
             if given is not None:
                 reason = f"needs `session`, the column of dates; name one or leave {entry} out"
                 raise BadField(field=f"contract.{entry}", reason=reason)
     if contract.calendar is not None:
-        calendar_of(contract.calendar)
+        calendar_of(contract.calendar, today)
 
 
 def _check_once(field: str, names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
+from datacanal.formats.closed import CLOSED
 from datacanal.planning.quoting import glob_escaped, literal, literals
 from datacanal.products.reading_sql import Statement
 from datacanal.products.reading_stop import ReadStopped, Stop
@@ -64,17 +65,11 @@ class Database:
 
 def _settings(store: Path, scratch: Path, memory_bytes: int, threads: int) -> list[str]:
     return [
-        "SET python_enable_replacements = false",
-        "SET allow_community_extensions = false",
-        "SET allow_unsigned_extensions = false",
-        "SET autoinstall_known_extensions = false",
-        "SET autoload_known_extensions = false",
-        "SET allow_persistent_secrets = false",
+        *CLOSED,
         "SET enable_progress_bar = false",
         f"SET memory_limit = '{memory_bytes}B'",
         f"SET threads = {threads}",
         f"SET temp_directory = {literal(str(scratch))}",
-        "SET GLOBAL TimeZone = 'UTC'",
         # Snapshots never change, so neither do their footers.
         "SET parquet_metadata_cache = true",
         f"SET allowed_directories = {literals([str(store), glob_escaped(str(store)), str(scratch)])}",

@@ -111,7 +111,7 @@ def test_a_snapshot_without_sessions_is_missing_what_is_expected() -> None:
 
 
 def test_a_calendar_says_what_is_expected() -> None:
-    calendar = calendar_of("XSHG")
+    calendar = calendar_of("XSHG", date(2026, 2, 1))
     days = [each.day for each in calendar.between(date(2026, 2, 9), date(2026, 2, 27))]
     assert days == [9, 10, 11, 12, 13, 24, 25, 26, 27]  # the Spring Festival in between
     assert calendar.sessions[0].year == 1990

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -40,7 +41,7 @@ class ProductCatalogue:
 
         Raises `ProductExists`, `NamespaceTaken`, `BadContract`.
         """
-        contract = await asyncio.to_thread(_checked, request.contract)
+        contract = await asyncio.to_thread(_checked, request.contract, self._desk.clock.now().date())
 
         def make(change: Change) -> ProductView:
             _check_free(change.session, publisher, request.name)
@@ -54,7 +55,7 @@ class ProductCatalogue:
 
     async def update(self, publisher: Principal, name: str, update: ProductUpdate) -> ProductView:
         """Change what is given. Raises `NotFound`, `ProductRetired`, `BadContract`."""
-        contract = update.contract and await asyncio.to_thread(_checked, update.contract)
+        contract = update.contract and await asyncio.to_thread(_checked, update.contract, self._desk.clock.now().date())
 
         def change_it(change: Change) -> ProductView:
             row = living(change.session, publisher, name)
@@ -131,9 +132,9 @@ def check_columns(contract: Contract, columns: Sequence[str], field: str) -> Non
         raise BadField(field=field, reason=reason)
 
 
-def _checked(contract: Contract) -> Contract:
+def _checked(contract: Contract, today: date) -> Contract:
     """The contract in its normal form. Its document is right; what it says may still be impossible."""
     try:
-        return check_contract(contract)
+        return check_contract(contract, today)
     except BadField as error:
         raise BadContract(**error.data) from None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from datacanal.formats.closed import CLOSED
 from datacanal.planning.quoting import glob_escaped, literal, literals
 
 _OUTSIDE_BUFFERS = 128 * 2**20
@@ -17,17 +18,11 @@ def connect(memory_bytes: int, threads: int, spill: Path, folders: Sequence[Path
     """A connection that can read and write the folders. `memory_bytes` is meant for the whole process."""
     connection = duckdb.connect(":memory:")
     for statement in (
-        "SET python_enable_replacements = false",
-        "SET allow_community_extensions = false",
-        "SET allow_unsigned_extensions = false",
-        "SET autoinstall_known_extensions = false",
-        "SET autoload_known_extensions = false",
-        "SET allow_persistent_secrets = false",
+        *CLOSED,
         f"SET memory_limit = '{max(memory_bytes - _OUTSIDE_BUFFERS, memory_bytes // 2)}B'",
         f"SET threads = {threads}",
         "SET preserve_insertion_order = false",
         f"SET temp_directory = {literal(str(spill))}",
-        "SET GLOBAL TimeZone = 'UTC'",
         f"SET allowed_directories = {literals(map(str, folders))}",
         "SET enable_external_access = false",
         "SET lock_configuration = true",

@@ -35,7 +35,7 @@ def freshness_check(contract: Contract, new: Manifest, now: datetime) -> Check:
     if contract.calendar is None:
         today = now.astimezone(UTC).date()
         return _judged(newest, today, (today - newest).days, contract.freshness.at_most, "days")
-    return _by_calendar(newest, now, calendar_of(contract.calendar), contract.freshness.at_most)
+    return _by_calendar(newest, now, calendar_of(contract.calendar, now.date()), contract.freshness.at_most)
 
 
 def _by_calendar(newest: date, now: datetime, calendar: Calendar, at_most: int) -> Check:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from datacanal.formats.closed import CLOSED
 from datacanal.planning.quoting import identifier, literal, literals
 from datacanal.site.engine.work import KernelSettings
 
@@ -99,17 +100,11 @@ def _lock(database: DuckDBPyConnection, limits: Limits) -> None:
 def _hardening(settings: KernelSettings) -> list[str]:
     allowed = literals([*settings.readable, settings.scratch])
     return [
-        "SET python_enable_replacements = false",
-        "SET allow_community_extensions = false",
-        "SET allow_unsigned_extensions = false",
-        "SET autoinstall_known_extensions = false",
-        "SET autoload_known_extensions = false",
+        *CLOSED,
         f"SET memory_limit = '{settings.memory_bytes}B'",
         f"SET threads = {settings.threads}",
-        "SET allow_persistent_secrets = false",
         f"SET temp_directory = {literal(settings.spill)}",
         f"SET max_temp_directory_size = '{settings.spill_bytes}B'",
-        "SET GLOBAL TimeZone = 'UTC'",
         # A later task must read the files that it was pinned to, not what an earlier one kept of them.
         "SET enable_external_file_cache = false",
         f"SET allowed_directories = {allowed}",
