@@ -8,6 +8,7 @@ from datetime import date
 import duckdb
 
 from datacanal.domain.errors import BadField
+from datacanal.domain.product_errors import UnknownCalendar
 from datacanal.formats.sqltext import type_text
 from datacanal.products.calendars import calendar_of
 from datacanal.protocol.products import Contract
@@ -17,7 +18,7 @@ _DEEPEST_TYPE = 32
 
 
 def check_contract(contract: Contract, today: date) -> Contract:
-    """The contract with its types as DuckDB prints them. Raises `UnknownCalendar`, and `BadField` naming the entry."""
+    """The contract with its types as DuckDB prints them. Raises `BadField` that names the entry."""
     _check_once("contract.key", contract.key)
     _check_once("contract.not_null", contract.not_null)
     _check_sessions(contract, today)
@@ -39,7 +40,15 @@ def _check_sessions(contract: Contract, today: date) -> None:
                 reason = f"needs `session`, the column of dates; name one or leave {entry} out"
                 raise BadField(field=f"contract.{entry}", reason=reason)
     if contract.calendar is not None:
-        calendar_of(contract.calendar, today)
+        _check_calendar(contract.calendar, today)
+
+
+def _check_calendar(name: str, today: date) -> None:
+    try:
+        calendar_of(name, today)
+    except UnknownCalendar:
+        reason = f"there is no calendar {name!r}; take an exchange's code, as XSHG, XSHE, XHKG, XNYS or XLON"
+        raise BadField(field="contract.calendar", reason=reason) from None
 
 
 def _check_once(field: str, names: Sequence[str]) -> None:
