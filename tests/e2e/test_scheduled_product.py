@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +30,9 @@ def make_lakes(directory: Path) -> None:
 
 
 def beside_the_store(configuration: Path) -> None:
-    """A gateway with its store, whose lake the last site has; the owner of the payments lets their totals out."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
+    """The last site has the store of products as a lake; the owner of the payments lets their totals out."""
     with configuration.open("a") as file:
-        file.write(f'\n[[sites.lakes]]\nname = "products"\nurl = "products"\n[gateway]\nlisten = "127.0.0.1:{port}"\n')
+        file.write('\n[[sites.lakes]]\nname = "products"\nurl = "products"\n')
     policy = configuration.parent / "transactions.policy.toml"
     policy.write_text('default_class = "public"\n[datasets.payments]\npublish = "allowed"\n')
 
