@@ -16,6 +16,7 @@ from datacanal.gateway.executions import Executions
 from datacanal.gateway.negotiation import Format
 from datacanal.gateway.parameters import Pairs, read_pairs
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.spilling import check_no_token
 from datacanal.gateway.view import Product
 from datacanal.products.encoding import text_encoder
 from datacanal.products.reading_stop import Stop
@@ -40,7 +41,9 @@ class Estimates:
         """The parameters in the body. Raises what a body that is none deserves."""
         request = Request(call.scope, call.receive)
         check_media_type(request)
-        return _parameters(loads_strictly(await read_body(request, _MOST_BODY_BYTES)))
+        body = await read_body(request, _MOST_BODY_BYTES)
+        check_no_token(body)
+        return _parameters(loads_strictly(body))
 
     async def estimate(self, pairs: Pairs, product: Product, caller: Principal) -> dict[str, Any]:
         """The document; with a cursor the rows are not exact but no fewer than there are."""
