@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.integration.gateway_scene import BARS, DATA, ROUTES, played, told
+from tests.integration.gateway_scene import BARS, DATA, FORMATS, ROUTES, played, told
 from tests.products import EARLY, ProductHome, Running, bars
 
 from datacanal.domain.product import VersionState
@@ -95,6 +96,20 @@ def test_versions_that_are_not_there_are_told_from_those_that_are_gone(tmp_path:
         assert await told(client, pinned) == (410, "snapshot_gone")
         assert await told(client, f"{DATA}?channel=canary") == (404, "no_version")
         assert await told(client, f"{DATA}?as_of=2020-01-01T00:00:00Z") == (404, "no_version")
+
+    played(tmp_path, scene)
+
+
+def test_a_snapshot_whose_files_were_taken_away_under_its_readers_is_gone(tmp_path: Path) -> None:
+    async def scene(client: httpx.AsyncClient, _running: Running, home: ProductHome) -> None:
+        assert (await client.get(f"{DATA}?select=sec_id&limit=1")).status_code == 200
+        shutil.rmtree(home.store)
+        for query in ("order=-trade_date&limit=7", "name.like=%25a&limit=2"):
+            for accept in FORMATS:
+                gone = await told(client, f"{DATA}?{query}", headers={"Accept": accept})
+                assert gone == (410, "snapshot_gone"), (query, accept)
+        estimate = await told(client, f"{BARS}/estimate", method="POST", json={"name.like": "%a"})
+        assert estimate == (410, "snapshot_gone")
 
     played(tmp_path, scene)
 
