@@ -266,8 +266,17 @@ def test_the_condition_of_sessions_is_told(tmp_path: Path) -> None:
         assert [each["condition"] for each in said] == ["available", "restated", "available"]
         before = (await client.get(f"{path}&snapshot={first}")).json()["sessions"]
         assert [each["condition"] for each in before] == ["available"] * 3
-        for wrong in ("from=x", "to=2024-1-1", "from=2024-02-01&to=2024-01-01", "from=0001-01-01", "to=20240101"):
+        for wrong in (
+            "from=x",
+            "to=2024-1-1",
+            "from=2024-02-01&to=2024-01-01",
+            "from=0001-01-01",
+            "to=20240101",
+            "to=2026-W13-2",
+        ):
             assert await told(client, f"{BARS}/condition?{wrong}") == (400, "invalid_parameters")
+        first_days = (await client.get(f"{BARS}/condition?to=0001-02-01")).json()
+        assert (first_days["from"], first_days["sessions"]) == ("0001-01-01", [])
 
     played(tmp_path, scene)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.integration.gateway_scene import BARS, DATA, ROUTES, played, told
+from tests.integration.gateway_scene import BARS, DATA, FORMATS, ROUTES, played, told
 from tests.products import EARLY, ProductHome, Running, bars
 
 from datacanal.domain.product import VersionState
@@ -22,7 +24,7 @@ WRONG_PARAMETERS = [
     ("close.get=1", "close.get", "close.gt"),
     ("limt=5", "limt", "limit"),
     ("limit=10001", "limit", "10000"),
-    ("limit=0", "limit", ""),
+    ("limit=0", "limit", "1"),
     ("limit=ten", "limit", ""),
     ("limit=5&limit=5", "limit", ""),
     ("close=abc", "close", ""),
@@ -32,7 +34,7 @@ WRONG_PARAMETERS = [
     ("trade_date=yesterday", "trade_date", ""),
     ("select=close,prize", "select", ""),
     ("order=close", "order", ""),
-    ("as_of=2999-01-01T00:00:00Z", "as_of", ""),
+    ("as_of=2999-01-01T00:00:00Z", "as_of", "Z"),
     ("as_of=soon", "as_of", "2026-03-31T08:00:00Z"),
     ("channel=beta", "channel", "stable"),
     ("channel=stable&as_of=2026-01-02T00:00:00Z", "channel", ""),
@@ -98,6 +100,20 @@ def test_versions_that_are_not_there_are_told_from_those_that_are_gone(tmp_path:
     played(tmp_path, scene)
 
 
+def test_a_snapshot_whose_files_were_taken_away_under_its_readers_is_gone(tmp_path: Path) -> None:
+    async def scene(client: httpx.AsyncClient, _running: Running, home: ProductHome) -> None:
+        assert (await client.get(f"{DATA}?select=sec_id&limit=1")).status_code == 200
+        shutil.rmtree(home.store)
+        for query in ("order=-trade_date&limit=7", "name.like=%25a&limit=2"):
+            for accept in FORMATS:
+                gone = await told(client, f"{DATA}?{query}", headers={"Accept": accept})
+                assert gone == (410, "snapshot_gone"), (query, accept)
+        estimate = await told(client, f"{BARS}/estimate", method="POST", json={"name.like": "%a"})
+        assert estimate == (410, "snapshot_gone")
+
+    played(tmp_path, scene)
+
+
 def test_what_http_itself_refuses_is_a_problem_document_too(tmp_path: Path) -> None:
     async def scene(client: httpx.AsyncClient, _running: Running, _home: ProductHome) -> None:
         assert await told(client, "/v2") == (404, "not_found")
@@ -106,6 +122,7 @@ def test_what_http_itself_refuses_is_a_problem_document_too(tmp_path: Path) -> N
         assert await told(client, DATA, method="DELETE") == (405, "method_not_allowed")
         assert await told(client, DATA, method="POST") == (405, "method_not_allowed")
         assert await told(client, f"{BARS}/estimate") == (405, "method_not_allowed")
+        assert (await client.delete(DATA)).headers["allow"] == "GET, HEAD"
         assert await told(client, DATA, headers={"Accept": "text/html"}) == (406, "not_acceptable")
         assert await told(client, DATA, headers={"Accept-Encoding": "identity;q=0"}) == (406, "not_acceptable")
         assert await told(client, f"{BARS}/schema", headers={"Accept": "text/csv"}) == (406, "not_acceptable")
@@ -114,6 +131,23 @@ def test_what_http_itself_refuses_is_a_problem_document_too(tmp_path: Path) -> N
             assert await told(client, path) == (400, "invalid_parameters")
 
     played(tmp_path, scene)
+
+
+def test_a_token_outside_its_header_is_neither_repeated_nor_taken_down(tmp_path: Path) -> None:
+    async def scene(client: httpx.AsyncClient, _running: Running, home: ProductHome) -> None:
+        spilled = home.token("spilled")
+        wrong = [f"?{spilled}=1", f"?select={spilled}", f"?sec_id={spilled}", f"?snapshot={spilled}", f"/{spilled}"]
+        for where in wrong:
+            answer = await client.get(f"{DATA}{where}")
+            assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), where
+            assert spilled not in answer.text
+        for body in ({spilled: 1}, {"query": f"sec_id={spilled}"}):
+            answer = await client.post(f"{BARS}/estimate", json=body)
+            assert (answer.status_code, spilled in answer.text) == (400, False)
+
+    played(tmp_path, scene)
+    secret = re.compile(r"dct_[0-9a-f]+_[0-9a-f]+")
+    assert not any(secret.search(file.read_text()) for file in tmp_path.rglob("*.ndjson"))
 
 
 STRANGE_TARGETS = [

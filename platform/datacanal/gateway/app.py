@@ -26,6 +26,7 @@ from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.leaving import ClientLeft, unless_left
 from datacanal.gateway.openapi import general_document, product_document
 from datacanal.gateway.parameters import read_pairs, single
+from datacanal.gateway.spilling import check_no_token
 from datacanal.gateway.telling import told
 from datacanal.gateway.view import Product, View
 from datacanal.serving.handlers import failure_fields
@@ -76,6 +77,7 @@ class Gateway:
     async def _route(self, call: Call) -> None:
         if len(call.scope["raw_path"]) + len(call.query) > MOST_ADDRESS_BYTES:
             raise AddressTooLong(limit_bytes=MOST_ADDRESS_BYTES)
+        check_no_token(call.path.encode("utf-8", "replace") + b"?" + call.query)
         match call.path.split("/"):
             case ["", "v1", "products", name, "data"]:
                 await self._data(call, name)
@@ -174,7 +176,7 @@ _ABOUT: dict[str, tuple[tuple[str, ...], _About]] = {
 
 def _allow(call: Call, methods: tuple[str, ...]) -> None:
     if call.method not in methods:
-        raise MethodNotAllowed(method=call.method[:20])
+        raise MethodNotAllowed(method=call.method[:20], allowed=", ".join(methods))
 
 
 def _open_sample(view: View, name: str) -> Product:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Message, Receive, Scope, Send
 
-from datacanal.domain.errors import DatacanalError
+from datacanal.domain.errors import DatacanalError, MethodNotAllowed
 from datacanal.protocol.problem import problem_of
 from datacanal.serving.problems import PROBLEM_TYPE, headers_of, status_of
 
@@ -74,6 +74,8 @@ def problem_answer(error: DatacanalError) -> Answer:
     """The error as a problem document."""
     status = status_of(error)
     headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(status).items()]
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", str(error.data["allowed"]).encode()))
     headers += [(b"content-type", PROBLEM_TYPE.encode()), (b"cache-control", b"no-store")]
     return Answer(status, headers, problem_of(error, status).model_dump_json().encode("utf-8", "replace"))
 

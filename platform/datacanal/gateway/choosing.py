@@ -65,7 +65,7 @@ def _on_channel(product: Product, channel: str) -> Release:
 
 def _as_of(product: Product, instant: datetime) -> Release:
     move = next((move for move in reversed(product.stable) if move.at <= instant), None)
-    return _pointed(product, move, "stable", f" as of {instant.isoformat()}")
+    return _pointed(product, move, "stable", f" as of {_written(instant)}")
 
 
 def _pointed(product: Product, move: Move | None, channel: str, when: str) -> Release:
@@ -96,8 +96,13 @@ def _instant(text: str, now: datetime) -> datetime:
         reason = "an instant with its zone is needed (a + in an address is written %2B)"
         raise _wrong("as_of", reason, example)
     if instant > now:
-        raise _wrong("as_of", "the instant is in the future", now.replace(microsecond=0).isoformat())
+        raise _wrong("as_of", "the instant is in the future", _written(now.replace(microsecond=0)))
     return instant
+
+
+def _written(instant: datetime) -> str:
+    """As it can be given: the + of an offset would have to be escaped in an address."""
+    return instant.isoformat().replace("+00:00", "Z")
 
 
 def _wrong(field: str, reason: str, suggestion: str) -> InvalidParameters:

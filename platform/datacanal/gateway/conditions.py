@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from datacanal.products.calendars import Calendar, calendar_of
 from datacanal.products.condition import SessionCondition
 from datacanal.products.condition import conditions as conditions_of
 
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEFAULT_DAYS = 90
 _MOST_DAYS = 366 * 100
 
@@ -31,7 +33,7 @@ def conditions(product: Product, caller: Principal, given: dict[str, str], now: 
     calendar = calendar_of(name, now.date()) if name else None
     today = calendar.today(now) if calendar else now.date()
     last = _date(given, "to") or today
-    first = _date(given, "from") or last - timedelta(days=_DEFAULT_DAYS)
+    first = _date(given, "from") or _days_before(last)
     if first > last:
         raise wrong("from", "it is after `to`", last.isoformat())
     if (last - first).days > _MOST_DAYS:
@@ -44,6 +46,11 @@ def conditions(product: Product, caller: Principal, given: dict[str, str], now: 
         "to": last.isoformat(),
         "sessions": [each.model_dump(mode="json") for each in _found(product, release, calendar, (first, last, today))],
     }
+
+
+def _days_before(last: date) -> date:
+    """Where the answer begins by itself; the calendar itself begins on its first day."""
+    return last - min(timedelta(days=_DEFAULT_DAYS), last - date.min)
 
 
 def _found(
@@ -80,7 +87,7 @@ def _date(given: dict[str, str], name: str) -> date | None:
     if name not in given:
         return None
     try:
-        if len(given[name]) != len("2026-03-31"):
+        if _DATE.fullmatch(given[name]) is None:
             raise ValueError
         return date.fromisoformat(given[name])
     except ValueError:

@@ -15,9 +15,11 @@ from datacanal.gateway.calls import Call
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.negotiation import Format
 from datacanal.gateway.parameters import Pairs, read_pairs
-from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.producing import Kitchen, named_failures
+from datacanal.gateway.spilling import check_no_token
 from datacanal.gateway.view import Product
 from datacanal.products.encoding import text_encoder
+from datacanal.products.reading import SnapshotReader
 from datacanal.products.reading_stop import Stop
 from datacanal.serving.bodies import check_media_type, read_body
 from datacanal.serving.strict_json import loads_strictly
@@ -40,13 +42,15 @@ class Estimates:
         """The parameters in the body. Raises what a body that is none deserves."""
         request = Request(call.scope, call.receive)
         check_media_type(request)
-        return _parameters(loads_strictly(await read_body(request, _MOST_BODY_BYTES)))
+        body = await read_body(request, _MOST_BODY_BYTES)
+        check_no_token(body)
+        return _parameters(loads_strictly(body))
 
     async def estimate(self, pairs: Pairs, product: Product, caller: Principal) -> dict[str, Any]:
         """The document; with a cursor the rows are not exact but no fewer than there are."""
         asked = self._find(pairs, product, caller, Format.NDJSON)
         stop = Stop()
-        rows, row_bytes, is_exact = await self._executions.limited(lambda: self._measured(asked, stop), stop.set)
+        rows, row_bytes, is_exact = await self._executions.limited(lambda: self._estimated(asked, stop), stop.set)
         return {
             "product": product.name,
             "version": asked.release.version,
@@ -60,9 +64,13 @@ class Estimates:
             "price_says": "no tariff yet",
         }
 
-    def _measured(self, asked: Asked, stop: Stop) -> tuple[int, float, bool]:
-        """Rows of the page, the bytes of one in JSON by its first hundred, and whether the number is exact."""
+    def _estimated(self, asked: Asked, stop: Stop) -> tuple[int, float, bool]:
         reader = self._kitchen.reader(asked)
+        with named_failures(asked, reader):
+            return self._measured(asked, reader, stop)
+
+    def _measured(self, asked: Asked, reader: SnapshotReader, stop: Stop) -> tuple[int, float, bool]:
+        """Rows of the page, the bytes of one in JSON by its first hundred, and whether the number is exact."""
         first = reader.page(replace(asked.query, limit=min(_LOOKED_AT_ROWS, asked.query.limit)), asked.after, stop)
         encoder = text_encoder("ndjson", first.schema, self._kitchen.readers.texts)
         size = sum(len(encoder.batch(batch)) for batch in first.batches)

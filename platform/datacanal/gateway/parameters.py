@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from urllib.parse import unquote_to_bytes
@@ -10,10 +11,12 @@ from datacanal.domain.product_errors import InvalidParameter, InvalidParameters
 
 Pairs = list[tuple[str, str]]
 _MOST = 500
+_LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_LONGEST_SUGGESTION = 500
 
 
 def read_pairs(query: bytes) -> Pairs:
-    """Names and values in their order. Raises `InvalidParameters` where they are not UTF-8, or far too many."""
+    """Names and values in their order. Raises `InvalidParameters` where they are not well formed, or far too many."""
     parts = [part for part in query.split(b"&") if part]
     if len(parts) > _MOST:
         raise wrong("parameters", f"there are {len(parts)} of them, more than {_MOST}")
@@ -22,10 +25,13 @@ def read_pairs(query: bytes) -> Pairs:
 
 def _pair(part: bytes) -> tuple[str, str]:
     name, _, value = part.partition(b"=")
+    field = name[:100].decode("ascii", "replace")
+    if _LONE_PERCENT.search(part):
+        meant = _LONE_PERCENT.sub(b"%25", part)[:_LONGEST_SUGGESTION].decode("ascii", "replace")
+        raise wrong(field, "a % in an address is written %25", meant)
     try:
         return _text(name), _text(value)
     except UnicodeDecodeError:
-        field = name[:100].decode("ascii", "replace")
         raise wrong(field, "what it says is not UTF-8") from None
 
 

@@ -67,6 +67,7 @@ class Rows:
         self._asked = asked
         self._texts = texts
         self._cursors = cursors
+        self._reader = reader
         self._stop = Stop()
         self._walk = reader.walk(asked.query, asked.after, self._stop)
         self._bytes = 0
@@ -89,7 +90,7 @@ class Rows:
 
     def _encoded(self, encoder: Encoder) -> Iterator[bytes]:
         """Everything up to the last row."""
-        with _named_failures():
+        with named_failures(self._asked, self._reader):
             yield encoder.begin()
             for batch in self._walk:
                 yield encoder.batch(batch)
@@ -166,14 +167,19 @@ class _Csv(_Filed):
 
 class _Parquet(_Filed):
     def _write(self, file: Any) -> None:
-        with _named_failures():
+        with named_failures(self._asked, self._reader):
             write_parquet(self._walk, self._walk.schema, file)
 
 
 @contextmanager
-def _named_failures() -> Iterator[None]:
+def named_failures(asked: Asked, reader: SnapshotReader) -> Iterator[None]:
+    """What reading fails with, as the caller should know it: a snapshot may be retired under its last readers."""
     try:
         yield
+    except (FileNotFoundError, duckdb.IOException):
+        if reader.is_there:
+            raise
+        raise SnapshotGone(snapshot=asked.release.snapshot, product=asked.product) from None
     except duckdb.OutOfMemoryException:
         raise OutOfMemory from None
 

@@ -28,7 +28,9 @@ _REALS_OF_PYTHON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _REAL_NAMES = frozenset(_REALS_OF_PYTHON.values())
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAYS = (date.min.toordinal() - _EPOCH, date.max.toordinal() + 1 - _EPOCH)
-_MICROSECONDS = (_DAYS[0] * 86_400_000_000, _DAYS[1] * 86_400_000_000)
+_DAY_MICROSECONDS = 86_400_000_000
+"""As a time this is 24:00:00, which DuckDB knows and Arrow cannot write."""
+_MICROSECONDS = (_DAYS[0] * _DAY_MICROSECONDS, _DAYS[1] * _DAY_MICROSECONDS)
 _PLAIN_SCALE = 6
 """Arrow writes a decimal of more digits after the point with an exponent where it is small."""
 
@@ -188,7 +190,7 @@ def _instant(column: pa.Array) -> _Texts | None:
 
 
 def _time(column: pa.Array) -> _Texts | None:
-    return _shortened(column)
+    return _shortened(column) if _within(column, np.int64, (0, _DAY_MICROSECONDS)) else None
 
 
 def _shortened(column: pa.Array) -> _Texts:
@@ -197,11 +199,11 @@ def _shortened(column: pa.Array) -> _Texts:
     return [text and (text[:-7] if text.endswith(".000000") else text.rstrip("0")) for text in texts]
 
 
-def _within(column: pa.Array, unit: type[np.int32 | np.int64], years: tuple[int, int]) -> bool:
-    """Whether all values lie in the years 1 to 9999, which Arrow and Python write as DuckDB does."""
+def _within(column: pa.Array, unit: type[np.int32 | np.int64], bounds: tuple[int, int]) -> bool:
+    """Whether all values lie within the bounds, in which Arrow and Python write them as DuckDB does."""
     numbers = _numbers(column, unit)
     # Behind a null any number may stand; at worst DuckDB is asked for no reason.
-    return not len(numbers) or bool(years[0] <= numbers.min() and numbers.max() < years[1])
+    return not len(numbers) or bool(bounds[0] <= numbers.min() and numbers.max() < bounds[1])
 
 
 def _numbers(column: pa.Array, unit: type[np.int32 | np.int64]) -> np.ndarray[Any, Any]:

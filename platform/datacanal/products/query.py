@@ -139,8 +139,7 @@ class _Parsing:
     def _read_limit(self, text: str) -> None:
         digits = text.isascii() and text.isdigit() and len(text) < 20
         if not digits or not 1 <= int(text) <= self._most_rows:
-            nearest = str(self._most_rows) if digits and int(text) else ""
-            raise _Wrong(f"a whole number from 1 to {self._most_rows} is needed", nearest)
+            raise _Wrong(f"a whole number from 1 to {self._most_rows} is needed", self._nearest_limit(text))
         self._limit = int(text)
 
     def _completed(self, wanted: Sequence[tuple[str, bool]]) -> tuple[Order, ...]:
@@ -150,6 +149,12 @@ class _Parsing:
         return tuple(Order(name, columns[name].type, down, columns[name].nullable) for name, down in [*wanted, *rest])
 
     # ------------------------------------------------------------------------------------------------ suggestions
+
+    def _nearest_limit(self, text: str) -> str:
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()):
+            return ""
+        return str(self._most_rows) if text == digits and digits.strip("0") else "1"
 
     def _nearest_name(self, name: str) -> str:
         stem, dot, _ = name.rpartition(".")

@@ -25,6 +25,7 @@ _NAMED_REALS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = r"([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.([0-9]{1,9}))?"
 _CLOCK = re.compile(_TIME)
+_DAYS_END = ("24:00", "24:00:00")
 _MOMENT = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?:[Tt ]{_TIME})?(Z|z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?")
 _LOST_PLUS = re.compile(r".*[0-9] [0-9]{2}(?::?[0-9]{2})?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -142,7 +143,10 @@ def _clock(text: str, kind: DuckDBPyType) -> str:
     matched = _CLOCK.fullmatch(text)
     if matched is None:
         raise ValueError("a time is needed, written 10:30:00 or 10:30:00.123456")
-    return _time_of_day(matched[1]).isoformat() + _fraction(matched[2], kind)
+    fraction = _fraction(matched[2], kind)
+    if matched[1] in _DAYS_END and not fraction:
+        return "24:00:00"
+    return _time_of_day(matched[1]).isoformat() + fraction
 
 
 def _time_of_day(text: str | None) -> time:

@@ -81,6 +81,7 @@ class SnapshotReader:
     """One snapshot, opened. For any number of threads."""
 
     def __init__(self, folder: Path, database: Database, cache: ColumnCache) -> None:
+        self._folder = folder
         self.manifest: Manifest = read_manifest(folder)
         self._database = database
         self._texts = Texts(database)
@@ -90,6 +91,11 @@ class SnapshotReader:
             field.name: field.with_metadata({TYPE_KEY: types[field.name]})
             for field in database.schema(self._files[0].path)
         }
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the snapshot's files were not taken away since."""
+        return self._folder.is_dir()
 
     def walk(self, query: Query, after: Key | None, stop: Stop) -> Walk:
         """The page of at most `query.limit` rows after the key, to be read batch by batch."""

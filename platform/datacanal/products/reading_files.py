@@ -115,12 +115,14 @@ class StoredFile:
 
 
 def _runs_of(column: pa.Array) -> dict[Any, tuple[int, int]] | None:
-    """First row and length by value; None where there are so many values that keeping them does not pay."""
+    """First row and length by value; None where there are too many of them to keep, or one that Python has not."""
     runs = pc.run_end_encode(column)
     if len(runs.values) > _MOST_RUNS:
         return None
     ends = runs.run_ends.to_pylist()
-    return {
-        value: (first, end - first)
-        for value, first, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False)
-    }
+    try:
+        values = runs.values.to_pylist()
+    except (ValueError, OverflowError):
+        # DuckDB's infinite dates are no dates of Python's.
+        return None
+    return {value: (first, end - first) for value, first, end in zip(values, [0, *ends], ends, strict=False)}

@@ -123,6 +123,8 @@ def read_of(file: StoredFile, query: Query, key: Key | None, backwards: bool) ->
     """The read of that file; none where a value is one that DuckDB can write and Arrow cannot."""
     try:
         groups = groups_of(file, [*query.filters, *_beyond(query, key)])
+        for each, text in zip(query.order, key or (), strict=False):
+            scalars((text or "",), file.schema.field(each.column).type)
     except pa.ArrowInvalid:
         return None
     return Lying(file, query, key, groups[::-1] if backwards else groups, backwards)

@@ -95,6 +95,17 @@ def test_what_is_no_text_or_far_too_much_is_refused(query: bytes) -> None:
         read_pairs(query)
 
 
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [(b"name.like=%split%", "name.like=%25split%25"), (b"a=5%", "a=5%25"), (b"a%=%41%4", "a%25=%41%254")],
+)
+def test_a_percent_sign_that_escapes_nothing_is_refused_with_what_was_meant(query: bytes, meant: str) -> None:
+    with pytest.raises(InvalidParameters) as refusal:
+        read_pairs(query)
+    [wrong] = refusal.value.data["invalid_parameters"]
+    assert wrong["suggestion"] == meant
+
+
 def test_a_route_knows_its_parameters_and_each_once() -> None:
     assert single([("q", "a")], ("q", "limit")) == {"q": "a"}
     with pytest.raises(InvalidParameters) as refusal:

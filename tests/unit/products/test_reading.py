@@ -127,6 +127,35 @@ def test_a_walk_of_any_page_sizes_gives_every_row_once_and_in_order(
     assert list(map(_comparable, found)) == list(map(_comparable, expected))
 
 
+_BEYOND = {
+    "DATE": ("DATE '-0044-03-15'", "DATE '2024-02-29'", "2024-02-29"),
+    "TIMESTAMP": ("'-infinity'::TIMESTAMP", "TIMESTAMP '2024-02-29 10:00:00'", "2024-02-29T10:00:00"),
+    "TIMESTAMPTZ": ("'-infinity'::TIMESTAMPTZ", "TIMESTAMPTZ '2024-02-29 10:00:00Z'", "2024-02-29T10:00:00Z"),
+}
+
+
+@pytest.mark.parametrize("kind", _BEYOND)
+@pytest.mark.parametrize("order", ["k,j", "-k,-j", "-k,j", "j,-k", "-j,k"])
+def test_a_walk_goes_on_over_days_that_python_does_not_have(tmp_path: Path, kind: str, order: str) -> None:
+    before, usual, written = _BEYOND[kind]
+    keys = f"SELECT unnest([{before}, {usual}, 'infinity'::{kind}]) AS k"
+    write_snapshot(tmp_path / "store", "lab.walk", f"SELECT k, j FROM ({keys}), range(3) r(j)", ["k", "j"])
+    (tmp_path / "scratch").mkdir()
+    readers = Readers(tmp_path / "store", tmp_path / "scratch", memory_bytes=2**28, cache_bytes=2**22, threads=1)
+    try:
+        reader = readers.reader("lab.walk", "snp_test")
+        found: list[tuple[str | None, ...]] = []
+        key: Key | None = None
+        for _ in range(9):
+            page = reader.page(parse_query([("order", order), ("limit", "1")], reader.manifest, 10), key, Stop())
+            key = page.next_key
+            found += [key] if key else []
+        assert (len(set(found)), key) == (8, None)
+        assert reader.page(parse_query([("k", written)], reader.manifest, 10), None, Stop()).rows == 3
+    finally:
+        readers.close()
+
+
 def test_a_walk_needs_none_of_its_key_among_the_columns(reader: SnapshotReader) -> None:
     query = parse_query([("select", "whole"), ("limit", "4000")], reader.manifest, 10_000)
     first = reader.page(query, None, Stop())

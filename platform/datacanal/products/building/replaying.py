@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 
 from datacanal.domain.product_errors import InvalidParameters
 from datacanal.products.building.answers import Answers, answers_of
+from datacanal.products.building.columns import listed
 from datacanal.products.building.orders import Replay
 from datacanal.products.building.pairs import Pair, pair_of
 from datacanal.products.building.requests import request_of
@@ -89,15 +90,20 @@ class _Replaying:
         except InvalidParameters as refused:
             self.broken.append(Difference(what=f"{_shown(text)} is not understood any more: {refused.detail}"))
             return
-        found = answers_of(self.pair, before, after, self.connection)
-        if found.is_broken:
-            self.broken.append(Difference(what=f"{_shown(text)}: {_loss(found)}", examples=found.examples))
+        # A request that names no columns meant all that there were.
+        gone = [name for name in before.select if self.pair.new.column(name) is None]
+        kept = replace(before, select=tuple(name for name in before.select if name not in gone))
+        found = answers_of(self.pair, kept, after, self.connection)
+        if gone or found.is_broken:
+            self.broken.append(Difference(what=f"{_shown(text)}: {_loss(gone, found)}", examples=found.examples))
         if found.new:
             self.grown.append(Difference(what=f"{_shown(text)}: {found.new:,} new rows"))
 
 
-def _loss(found: Answers) -> str:
-    return f"of {found.rows:,} rows {found.gone:,} are gone and {found.changed:,} changed"
+def _loss(gone: list[str], found: Answers) -> str:
+    columns = [f"no column {listed(gone)} any more"] if gone else []
+    rows = [f"of {found.rows:,} rows {found.gone:,} are gone and {found.changed:,} changed"] if found.is_broken else []
+    return "; ".join([*columns, *rows])
 
 
 def _shown(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from datacanal.planning.quoting import identifier
-from datacanal.products.building.columns import listed
+from datacanal.products.building.columns import counted, listed
 from datacanal.products.building.differing import key_text
 from datacanal.products.building.engine import one_row, parquet
 from datacanal.products.manifest import BY_KEY, Manifest
@@ -40,7 +40,10 @@ def not_null_check(contract: Contract, folder: Path, new: Manifest, connection: 
     differences += _nulls([name for name in names if name not in gone], folder, new, connection)
     if not differences:
         return Check(check="not_null", outcome="passed", says=f"No null in {listed(names)}.")
-    says = f"{len(differences)} of the columns that are never null are. Leave such rows out of the job, or fill them."
+    says = (
+        f"The contract promises values in {listed(names)}, and some are null or not there. "
+        "Leave such rows out of the job, or fill them."
+    )
     return Check(check="not_null", outcome="held", says=says, differences=differences[:100])
 
 
@@ -69,7 +72,9 @@ def _null_difference(
     found = connection.execute(
         f"SELECT {texts} FROM {rows} WHERE {identifier(name)} IS NULL ORDER BY {order} LIMIT {_MOST_EXAMPLES}"
     ).fetchall()
-    return Difference(what=f"{name!r} is null in {count:,} rows", examples=[key_text(new.key, row) for row in found])
+    return Difference(
+        what=f"{name!r} is null in {counted(count, 'row')}", examples=[key_text(new.key, row) for row in found]
+    )
 
 
 def _repeated_keys(rows: str, new: Manifest, connection: duckdb.DuckDBPyConnection) -> list[Difference]:
@@ -82,7 +87,7 @@ def _repeated_keys(rows: str, new: Manifest, connection: duckdb.DuckDBPyConnecti
     if not found:
         return []
     examples = [f"{key_text(new.key, row[:-2])}: {row[-2]} rows" for row in found]
-    return [Difference(what=f"{found[0][-1]:,} keys name several rows", examples=examples)]
+    return [Difference(what=f"several rows have the same key: {counted(found[0][-1], 'such key')}", examples=examples)]
 
 
 def _key_texts(new: Manifest) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datacanal.products.building.columns import Columns, column_changes
+from datacanal.products.building.columns import ColumnChanges, Columns, column_changes, listed
 from datacanal.products.building.pairs import types_of
 from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Check, Contract
@@ -17,13 +17,19 @@ def schema_check(contract: Contract, new: Manifest, old: Manifest | None, *, maj
     changes = column_changes(promised, types_of(new))
     if changes.breaking:
         says = (
-            f"Of the columns promised {len(changes.dropped)} went and {len(changes.retyped)} changed type. "
+            f"{_broken(changes)}, against what readers were promised. "
             "Give them back as they were, or publish a new major version."
         )
         return Check(check="schema", outcome="held", says=says, differences=changes.differences())
     added = f"; {len(changes.added)} more came" if changes.added else ""
     says = f"All {len(promised)} columns promised are there with their types{added}."
     return Check(check="schema", outcome="passed", says=says, differences=changes.differences())
+
+
+def _broken(changes: ColumnChanges) -> str:
+    parts = ((changes.dropped, "no column {} any more"), (changes.retyped, "another type of {}"))
+    said = " and ".join(words.format(listed(list(names))) for names, words in parts if names)
+    return f"The version has {said}"
 
 
 def _promised(contract: Contract, old: Manifest | None, *, major: bool) -> Columns | None:

@@ -73,7 +73,7 @@ def test_a_dropped_column_holds_the_version_for_good(tmp_path: Path) -> None:
     assert (found.outcome, found.acceptable) == ("held", False)
     assert whats(found) == ["the column 'v' (BIGINT) was dropped"]
     assert found.says == (
-        "Of the columns promised 1 went and 0 changed type. "
+        "The version has no column 'v' any more, against what readers were promised. "
         "Give them back as they were, or publish a new major version."
     )
 
@@ -82,6 +82,7 @@ def test_a_retyped_column_holds_the_version_for_good(tmp_path: Path) -> None:
     found = checks(tmp_path, f"SELECT * REPLACE (v::VARCHAR AS v) FROM ({ROWS})", ROWS)["schema"]
     assert (found.outcome, found.acceptable) == ("held", False)
     assert whats(found) == ["the column 'v' is VARCHAR, and was BIGINT"]
+    assert found.says.startswith("The version has another type of 'v', against what readers were promised.")
 
 
 def test_columns_may_come_and_change_places(tmp_path: Path) -> None:
@@ -108,14 +109,16 @@ def test_the_contracts_own_columns_are_what_is_promised(tmp_path: Path) -> None:
 def test_a_key_that_names_two_rows_holds_the_version_for_good(tmp_path: Path) -> None:
     found = checks(tmp_path, f"{ROWS} UNION ALL SELECT 3, 0, NULL UNION ALL SELECT 3, 1, NULL", ROWS, queries=("k=3",))
     assert (found["key"].outcome, found["key"].acceptable) == ("held", False)
-    assert found["key"].differences == [Difference(what="1 keys name several rows", examples=["k = 3: 3 rows"])]
+    assert found["key"].differences == [
+        Difference(what="several rows have the same key: 1 such key", examples=["k = 3: 3 rows"])
+    ]
     assert found["replay"].outcome == "skipped"
 
 
 def test_a_null_in_a_key_holds_the_version_for_good(tmp_path: Path) -> None:
     found = checks(tmp_path, f"{ROWS} UNION ALL SELECT NULL, 5, DATE '2026-03-02'")["key"]
     assert (found.outcome, found.acceptable) == ("held", False)
-    assert found.differences == [Difference(what="'k' is null in 1 rows", examples=["k = NULL"])]
+    assert found.differences == [Difference(what="'k' is null in 1 row", examples=["k = NULL"])]
     assert found.says.startswith("k does not name each row once. Make the job's rows unique by it")
 
 
@@ -123,7 +126,8 @@ def test_a_null_where_none_may_be_holds_the_version_for_good(tmp_path: Path) -> 
     contract = promising(not_null=["v", "day"])
     found = checks(tmp_path, f"SELECT * REPLACE (nullif(v, 6) AS v) FROM ({ROWS})", contract=contract)["not_null"]
     assert (found.outcome, found.acceptable) == ("held", False)
-    assert found.differences == [Difference(what="'v' is null in 1 rows", examples=["k = 3"])]
+    assert found.differences == [Difference(what="'v' is null in 1 row", examples=["k = 3"])]
+    assert found.says.startswith("The contract promises values in 'v', 'day', and some are null or not there.")
 
 
 def test_a_column_that_is_never_null_must_be_there(tmp_path: Path) -> None:
@@ -181,7 +185,9 @@ def test_a_session_in_the_future_holds_the_version(tmp_path: Path) -> None:
 
 def test_no_session_at_all_is_stale(tmp_path: Path) -> None:
     contract = promising(freshness=Freshness(at_most=1))
-    assert checks(tmp_path, f"{ROWS} LIMIT 0", contract=contract)["freshness"].outcome == "held"
+    found = checks(tmp_path, f"{ROWS} LIMIT 0", contract=contract)["freshness"]
+    assert (found.outcome, found.acceptable) == ("held", True)
+    assert found.says.endswith("See whether the job's inputs arrived, or accept it.")
 
 
 def test_beyond_what_is_known_of_a_calendar_nothing_is_concluded(tmp_path: Path) -> None:

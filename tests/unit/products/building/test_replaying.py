@@ -53,6 +53,16 @@ def test_a_change_on_a_later_page_or_in_a_column_not_asked_for_breaks_nothing(tm
     assert replayed(tmp_path, changed("k = 10"), "sec=s1&limit=3", "sec=s1&select=k").broken == []
 
 
+def test_a_column_that_is_gone_is_missed_by_who_asked_for_all_of_them(tmp_path: Path) -> None:
+    without = f"SELECT * EXCLUDE (v) FROM ({ROWS}) WHERE k <> 4"
+    found = replayed(tmp_path, without, "sec=s2", "sec=s1", "sec=s1&select=k&limit=1", "select=v")
+    assert [each.what.partition(": ")[::2] for each in found.broken] == [
+        ("sec=s2", "no column 'v' any more"),
+        ("sec=s1", "no column 'v' any more; of 7 rows 1 are gone and 0 changed"),
+        ("select=v is not understood any more", "select: there is no column 'v'"),
+    ]
+
+
 def test_a_row_that_is_gone_is_shown(tmp_path: Path) -> None:
     found = replayed(tmp_path, f"SELECT * FROM ({ROWS}) WHERE k <> 4", "sec=s1")
     assert found.broken == [
