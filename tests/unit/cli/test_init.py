@@ -34,8 +34,9 @@ def test_each_part_is_one_child_with_a_log_of_its_own(tmp_path: Path) -> None:
         ["serve", "control", "--config"],
         ["serve", "site", "core"],
         ["serve", "site", "people"],
+        ["serve", "gateway", "--config"],
     ]
-    assert len({part.log for part in parts}) == 3
+    assert len({part.log for part in parts}) == 4
 
 
 def test_where_a_pool_is_of_containers_the_launcher_starts_first(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_where_a_pool_is_of_containers_the_launcher_starts_first(tmp_path: Path)
     core, people = configuration.sites
     boxed = people.model_copy(update={"pool": people.pool.model_copy(update={"backend": "docker"})})
     parts = parts_of(configuration.model_copy(update={"sites": [core, boxed]}))
-    assert [part.name for part in parts] == ["launcher", "control", "site core", "site people"]
+    assert [part.name for part in parts] == ["launcher", "control", "site core", "site people", "gateway"]
     assert list(parts[0].arguments[:3]) == ["serve", "launcher", "--config"]
 
 

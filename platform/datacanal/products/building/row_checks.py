@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 
+from datacanal.domain.wording import counted
 from datacanal.planning.quoting import identifier
 from datacanal.products.building.columns import listed
 from datacanal.products.building.differing import key_text
@@ -40,7 +41,8 @@ def not_null_check(contract: Contract, folder: Path, new: Manifest, connection: 
     differences += _nulls([name for name in names if name not in gone], folder, new, connection)
     if not differences:
         return Check(check="not_null", outcome="passed", says=f"No null in {listed(names)}.")
-    says = f"{len(differences)} of the columns that are never null are. Leave such rows out of the job, or fill them."
+    found = f"{len(differences)} of {counted(len(names), 'column')} that must have no nulls"
+    says = f"{found} did not keep that. Leave such rows out of the job, or fill them."
     return Check(check="not_null", outcome="held", says=says, differences=differences[:100])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+from datacanal.domain.wording import counted
 from datacanal.products.calendars import Calendar, calendar_of
 from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Check, Contract
@@ -34,7 +35,7 @@ def freshness_check(contract: Contract, new: Manifest, now: datetime) -> Check:
     newest = date.fromisoformat(new.sessions[-1].session)
     if contract.calendar is None:
         today = now.astimezone(UTC).date()
-        return _judged(newest, today, (today - newest).days, contract.freshness.at_most, "days")
+        return _judged(newest, today, (today - newest).days, contract.freshness.at_most, ("day", ""))
     return _by_calendar(newest, now, calendar_of(contract.calendar), contract.freshness.at_most)
 
 
@@ -44,13 +45,14 @@ def _by_calendar(newest: date, now: datetime, calendar: Calendar, at_most: int) 
         says = f"The sessions of {calendar.name} are known until {calendar.last} only; the operator must update them."
         return Check(check="freshness", outcome="skipped", says=says)
     behind = sum(newest < session for session in calendar.between(calendar.first, today))
-    return _judged(newest, today, behind, at_most, f"sessions of {calendar.name}")
+    return _judged(newest, today, behind, at_most, ("session", f" of {calendar.name}"))
 
 
-def _judged(newest: date, today: date, behind: int, at_most: int, unit: str) -> Check:
+def _judged(newest: date, today: date, behind: int, at_most: int, unit: tuple[str, str]) -> Check:
     if newest > today:
         return _held(f"The newest session is {newest}, and today is {today}. Look at the dates that the job gives.")
-    found = f"The newest session is {newest}, {behind} {unit} behind {today}"
+    one, of = unit
+    found = f"The newest session is {newest}, {counted(behind, one)}{of} behind {today}"
     if behind <= at_most:
         return Check(check="freshness", outcome="passed", says=f"{found}; up to {at_most} are expected.")
     return _held(f"{found}, where up to {at_most} are expected. See whether the job's inputs arrived, or accept it.")
