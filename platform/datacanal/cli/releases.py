@@ -8,12 +8,11 @@ from typing import Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from datacanal.cli.product_text import held_names, print_diff, print_version
+from datacanal.cli.product_text import held_error, print_diff, print_version
 from datacanal.cli.session import AsJson, connect, print_json
 from datacanal.cli.text import visible
 from datacanal.client import Client
 from datacanal.domain.errors import BadField
-from datacanal.domain.product_errors import ContractHeld
 from datacanal.protocol.problem import error_of
 from datacanal.protocol.products import (
     PromoteRequest,
@@ -167,5 +166,4 @@ def _raise_for(view: VersionView) -> None:
     if view.problem is not None:
         raise error_of(view.problem)
     if view.state == "held":
-        names = ", ".join(held_names(view))
-        raise ContractHeld(product=view.product, version=view.version, checks=names, accept="")
+        raise held_error(view)

@@ -89,7 +89,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         return
     print(f"{view.name}  {view.cron}  {view.timezone}  {view.calendar or 'every day'}  of {visible(view.owner)}")
     print(visible(view.job.sql if view.job.python is None else f"function {view.job.python.name}", keep="\n"))
-    print(f"next: {_next_text(view)}; catch up: {view.catch_up}")
+    print(f"next (UTC): {_next_text(view)}; catch up: {view.catch_up}")
     if view.product:
         print(f"publishes {view.product}{', and promotes it' if view.promote else ''}")
     _print_runs(view.runs)
@@ -142,7 +142,7 @@ def _tell(view: ScheduleView, as_json: bool) -> None:
     if as_json:
         print_json(view)
     else:
-        print(f"{view.name}: next {_next_text(view)}")
+        print(f"{view.name}: paused" if view.paused else f"{view.name}: next {_next_text(view)}")
 
 
 def _next_text(view: ScheduleView) -> str:
@@ -161,4 +161,4 @@ def _print_runs(found: list[ScheduleRun]) -> None:
         for each in found
     ]  # fmt: skip
     if rows:
-        print_table(["due (UTC)", "state", "job", "version", "finished", "problem"], rows)
+        print_table(["due (UTC)", "state", "job", "version", "finished (UTC)", "problem"], rows)

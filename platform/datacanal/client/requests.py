@@ -12,6 +12,7 @@ from datacanal.client.python_job import as_declared
 from datacanal.domain.errors import BadField, SqlBadText
 from datacanal.protocol.base import Document
 from datacanal.protocol.public import JobRequest, PythonRequest, Timeouts
+from datacanal.protocol.wrong import reason_of
 
 D = TypeVar("D", bound=Document)
 
@@ -49,4 +50,4 @@ def checked(document: type[D], **fields: object) -> D:
         return document.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadField(field=".".join(str(part) for part in first["loc"]), reason=first["msg"]) from None
+        raise BadField(field=".".join(str(part) for part in first["loc"]), reason=reason_of(first)) from None

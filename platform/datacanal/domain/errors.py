@@ -169,7 +169,7 @@ class Unauthenticated(UserError):
 class Forbidden(UserError):
     code = "forbidden"
     says = "The role {role!r} may not {action}."
-    advises = "Ask an administrator for a token with one of the roles {allowed}."
+    advises = "Ask an administrator for a token whose role is one of: {allowed}."
 
 
 class IdempotencyConflict(UserError):
@@ -623,7 +623,7 @@ class ServiceUnreachable(ExternalError):
     code = "service_unreachable"
     retriable = True
     says = "The service at {url} cannot be reached: {reason}"
-    advises = "Check the address (DATACANAL_URL) and that `datacanal up` runs."
+    advises = "Check the address (DATACANAL_URL, of a gateway DATACANAL_GATEWAY) and that `datacanal up` runs."
 
 
 class ServiceBusy(ExternalError):

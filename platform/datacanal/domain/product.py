@@ -64,9 +64,17 @@ def moved(state: VersionState, move: VersionMove, version: str) -> VersionState:
     """The state after the move. Raises `WrongState`."""
     after = MOVES.get((state, move))
     if after is None:
-        possible = ", ".join(_possible(state)) or "nothing; it is at its end"
-        raise WrongState(what=f"version {version}", state=state, action=move, hint=f"What it can: {possible}.")
+        raise WrongState(what=f"version {version}", state=state, action=move, hint=_advice(state, move))
     return after
+
+
+def _advice(state: VersionState, move: VersionMove) -> str:
+    if state is VersionState.STABLE and move is VersionMove.PROMOTE:
+        return "There is nothing to do: readers get it."
+    if state in (VersionState.STABLE, VersionState.CANARY) and move is VersionMove.RETIRE:
+        return "A channel points at it; promote or roll back to another version first."
+    possible = _possible(state)
+    return f"It can still {', '.join(possible)}." if possible else "It is at its end; publish a new version."
 
 
 def _possible(state: VersionState) -> list[str]:

@@ -93,7 +93,7 @@ def _instant(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         instant = None
     if instant is None:
-        reason = "an instant with its zone is needed (a + in an address is written %2B)"
+        reason = "an instant with its zone is needed, as 2026-03-31T08:00:00Z (a + in an address is written %2B)"
         raise _wrong("as_of", reason, example)
     if instant > now:
         raise _wrong("as_of", "the instant is in the future", _written(now.replace(microsecond=0)))

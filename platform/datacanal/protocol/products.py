@@ -11,9 +11,12 @@ from datacanal.protocol.base import Document
 from datacanal.protocol.problem import Problem
 from datacanal.protocol.public import JobRequest
 
-ProductName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$", max_length=127)]
+PRODUCT_PATTERN = r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$"
+READER_PATTERN = r"^(group|principal):.+"
+SCHEDULE_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
+ProductName = Annotated[str, StringConstraints(pattern=PRODUCT_PATTERN, max_length=127)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Reader = Annotated[str, StringConstraints(pattern=r"^(group|principal):.+", max_length=200)]
+Reader = Annotated[str, StringConstraints(pattern=READER_PATTERN, max_length=200)]
 Visibility = Literal["private", "listed", "internal"]
 Channel = Literal["stable", "canary"]
 CheckName = Literal["schema", "key", "not_null", "drift", "freshness", "replay", "consent"]
@@ -270,7 +273,7 @@ class ScheduleRequest(Document):
     With a `product` every run publishes a version, and promotes it where `promote` says so and its checks pass.
     """
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+    name: Annotated[str, StringConstraints(pattern=SCHEDULE_PATTERN)]
     cron: str = Field(min_length=1, max_length=200)
     timezone: str = Field(default="UTC", max_length=64)
     calendar: str | None = Field(default=None, max_length=16)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacanal.domain.errors import BadField, BadRequest, DatacanalError, MethodNotAllowed, NotFound
+from datacanal.protocol.wrong import reason_of
 from datacanal.serving.problems import problem_response
 
 _FRAMES = 8
@@ -37,7 +38,7 @@ async def _validation(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for this class
     first = error.errors()[0]
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    return problem_response(BadField(field=".".join(where) or "request", reason=first["msg"]))
+    return problem_response(BadField(field=".".join(where) or "request", reason=reason_of(first)))
 
 
 async def _framework(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from datacanal.domain.errors import BadField, BadRequest
+from datacanal.protocol.wrong import reason_of
 
 _MAX_DEPTH = 100
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
@@ -72,11 +73,11 @@ def loads_strictly(body: bytes) -> Any:
 
 def field_error(error: ValidationError) -> BadField:
     """The first thing that is wrong, with the path to it. The value is not repeated."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"
     if first["type"] == "extra_forbidden":
         return BadField(field=field, reason="this field is not known")
-    return BadField(field=field, reason=first["msg"].removeprefix("Value error, "))
+    return BadField(field=field, reason=reason_of(first))
 
 
 def _check_depth(text: str) -> None:

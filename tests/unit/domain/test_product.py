@@ -12,14 +12,30 @@ def test_a_retired_version_never_moves() -> None:
     for move in VersionMove:
         with pytest.raises(WrongState) as refused:
             moved(VersionState.RETIRED, move, "1.0")
-        assert "nothing; it is at its end" in refused.value.remedy
+        assert "It is at its end" in refused.value.remedy
 
 
 def test_a_held_version_is_not_promoted_before_it_is_accepted() -> None:
     with pytest.raises(WrongState, match=r"version 1\.3 is held, so it cannot become stable") as refused:
         moved(VersionState.HELD, VersionMove.PROMOTE, "1.3")
-    assert refused.value.remedy == "What it can: be accepted, be retired."
+    assert refused.value.remedy == "It can still be accepted, be retired."
     assert moved(VersionState.HELD, VersionMove.ACCEPT, "1.3") is VersionState.STAGED
+
+
+@pytest.mark.parametrize(
+    ("state", "move", "remedy"),
+    [
+        (VersionState.STABLE, VersionMove.PROMOTE, "There is nothing to do: readers get it."),
+        (VersionState.STABLE, VersionMove.RETIRE, "promote or roll back to another version first."),
+        (VersionState.CANARY, VersionMove.RETIRE, "promote or roll back to another version first."),
+    ],
+)
+def test_what_a_served_version_cannot_is_told_with_the_way_on(
+    state: VersionState, move: VersionMove, remedy: str
+) -> None:
+    with pytest.raises(WrongState) as refused:
+        moved(state, move, "1.3")
+    assert refused.value.remedy.endswith(remedy)
 
 
 def test_a_rollback_is_the_promotion_of_what_was_superseded() -> None:

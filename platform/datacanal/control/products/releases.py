@@ -161,8 +161,11 @@ def _candidate(
 
 
 def _newest(session: Session, owner: ProductRow, request: PromoteRequest) -> VersionRow:
+    """Where all are held, the newest of those: what holds it is more to know than that there is none."""
     possible = {VersionState.STAGED, VersionState.CANARY} | ({VersionState.HELD} if request.accept else set())
-    found = next((row for row in versions(session, owner) if row.state in possible), None)
+    every = versions(session, owner)
+    found = next((row for row in every if row.state in possible), None)
+    found = found or next((row for row in every if row.state == VersionState.HELD), None)
     if found is None:
         raise NoVersion(product=owner.name, channel="staged", when="")
     return found

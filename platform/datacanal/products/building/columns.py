@@ -95,11 +95,6 @@ def column_changes(old: Columns, new: Columns) -> ColumnChanges:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of them, for a sentence."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def listed(names: Sequence[str]) -> str:
     """Names for a sentence; of many the first ten."""
     rest = f" and {len(names) - 10} more" if len(names) > 10 else ""

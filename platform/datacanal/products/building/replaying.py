@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 
@@ -107,4 +108,6 @@ def _loss(gone: list[str], found: Answers) -> str:
 
 
 def _shown(text: str) -> str:
+    """As people write it, not as an address has it."""
+    text = unquote(text)
     return text if len(text) <= _LONGEST_REQUEST else f"{text[:_LONGEST_REQUEST]}…"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import duckdb
 
+from datacanal.domain.wording import counted
 from datacanal.planning.quoting import identifier
-from datacanal.products.building.columns import counted, listed
+from datacanal.products.building.columns import listed
 from datacanal.products.building.differing import key_text
 from datacanal.products.building.engine import one_row, parquet
 from datacanal.products.manifest import BY_KEY, Manifest

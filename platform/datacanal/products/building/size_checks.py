@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from datacanal.products.building.columns import counted
+from datacanal.domain.wording import counted
 from datacanal.products.calendars import Calendar, calendar_of
 from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Check, Contract

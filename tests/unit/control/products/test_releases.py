@@ -99,7 +99,7 @@ def test_a_changed_answer_holds_the_version_until_its_publisher_says_why(house: 
         assert refusal.value.data["checks"] == "replay"
         assert "--accept replay --reason TEXT" in refusal.value.remedy
         assert (await at.states())["1.1"] == "held"
-        with pytest.raises(NoVersion):
+        with pytest.raises(ContractHeld):
             await at.promote()
         view = await at.promote(PromoteRequest(accept=["replay"], reason="the source was wrong"))
         assert (view.version, view.state, view.reason) == ("1.1", "stable", "the source was wrong")
@@ -134,6 +134,18 @@ def test_what_nobody_may_accept_holds_whatever_the_publisher_says(house: House) 
                 await at.promote(PromoteRequest.model_validate(asked))
             assert refusal.value.data["checks"] == "key"
         assert await at.channels() == {}
+
+    house.play(scene)
+
+
+def test_where_all_are_held_promotion_says_what_holds_the_newest(house: House) -> None:
+    async def scene(at: House) -> None:
+        await at.create()
+        at.workshop.checks = [held("drift", acceptable=True)]
+        await at.publish("job_1")
+        with pytest.raises(ContractHeld) as refusal:
+            await at.promote(STABLE)
+        assert "--accept drift" in refusal.value.remedy
 
     house.play(scene)
 

@@ -49,6 +49,11 @@ def test_an_answer_that_changed_is_shown_with_its_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_a_request_is_shown_as_people_write_it(tmp_path: Path) -> None:
+    [difference] = replayed(tmp_path, changed("k = 4"), "sec.in=s1,%E5%B9%B3%E5%AE%89").broken
+    assert difference.what.startswith("sec.in=s1,平安: ")
+
+
 def test_a_change_on_a_later_page_or_in_a_column_not_asked_for_breaks_nothing(tmp_path: Path) -> None:
     assert replayed(tmp_path, changed("k = 10"), "sec=s1&limit=3", "sec=s1&select=k").broken == []
 
