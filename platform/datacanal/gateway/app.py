@@ -44,7 +44,7 @@ class Gateway:
     """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic)."""
 
     views: Callable[[], View]
-    catch_up: Callable[[], Awaitable[bool]]
+    catch_up: Callable[[int], Awaitable[bool]]
     looked_at: Callable[[], float]
     data: DataRoute
     estimates: Estimates
@@ -67,10 +67,11 @@ class Gateway:
 
     async def _routed(self, call: Call) -> None:
         """Nobody is refused for what is there and was only not read yet."""
+        number = self.views().number
         try:
             await self._route(call)
         except (Unauthenticated, NotFound, NoSubscription):
-            if call.has_started or not await self.catch_up():
+            if call.has_started or not await self.catch_up(number):
                 raise
             await self._route(call)
 

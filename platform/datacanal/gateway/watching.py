@@ -48,12 +48,12 @@ class Views:
         self._thread.start()
         return True
 
-    async def catch_up(self) -> bool:
-        """Read what was written until now; whether there is a newer view than before.
+    async def catch_up(self, before: int) -> bool:
+        """Read what was written until now; whether there is a newer view than the one of that number.
 
         Asked before somebody is refused: a token that was made a moment ago is good.
         """
-        return await asyncio.to_thread(self._catch_up, self.view.number)
+        return await asyncio.to_thread(self._catch_up, before)
 
     def _catch_up(self, before: int) -> bool:
         until = time.monotonic() + _LOADED_WITHIN_S
