@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import AddressTooLong, DatacanalError, MethodNotAllowed, NotFound, Unauthenticated
-from datacanal.domain.product_errors import NoSubscription
+from datacanal.domain.product_errors import NoSubscription, NoVersion
 from datacanal.gateway import documents
 from datacanal.gateway.callers import caller_of, check_may_read, product_for, standing
 from datacanal.gateway.calls import Call, problem_answer
@@ -70,7 +70,7 @@ class Gateway:
         number = self.views().number
         try:
             await self._route(call)
-        except (Unauthenticated, NotFound, NoSubscription):
+        except (Unauthenticated, NotFound, NoSubscription, NoVersion):
             if call.has_started or not await self.catch_up(number):
                 raise
             await self._route(call)

@@ -9,6 +9,7 @@ import structlog
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import DatacanalError, NotFound
+from datacanal.domain.product_errors import NoVersion
 from datacanal.gateway.access import AccessRecord
 from datacanal.gateway.asked import Asked, sample_of
 from datacanal.gateway.calls import CACHING, Call, Headers, matches, not_modified, problem_answer, suffix_of
@@ -62,6 +63,8 @@ class DataRoute:
             encoding = "identity" if form is Format.PARQUET else encoding_for(call.header(b"accept-encoding") or "")
             noted.asked = asked = find(form)
             await self._answer(call, asked, encoding, noted)
+        except NoVersion:  # there may be one by now: whoever called decides
+            raise
         except DatacanalError as error:
             answer = problem_answer(error)
             noted.write(answer.status)
