@@ -176,3 +176,14 @@ def test_a_policy_without_a_file_is_in_force_and_never_reloaded(house: House) ->
     assert not book.reload()
     assert book.current("t").default_class == "public"
     assert book.text("t") is None
+
+
+def test_a_policy_that_is_no_file_is_put_in_force_and_jobs_keep_theirs(house: House) -> None:
+    before, other = load_policy(house.file), Policy(default_class="secret")
+    book = PolicyBook({"t": before}, {}, house.store, lambda: house.now, keep_s=3600)
+    issued = house.pass_s(1)
+    assert not book.replace("t", before)
+    house.pass_s(1)
+    assert book.replace("t", other)
+    assert book.current("t") == other
+    assert book.at("t", before.digest, issued) == before
