@@ -109,7 +109,7 @@ def test_a_schedule_says_when_it_is_due_next(tmp_path: Path) -> None:
         ({"job": {"sql": "nonsense"}}, 422, "sql_syntax", "scripted"),
         ({"job": {"sql": "at core", "timeouts": {"run_timeout_s": 1e9}}}, 422, "timeout_too_long", "run_timeout_s"),
         ({"product": "bank.bars"}, 404, "not_found", "bank.bars"),
-        ({"promote": True}, 400, "bad_field", "promote: it is about the versions of a product"),
+        ({"promote": True}, 422, "nothing_to_promote", "promote: it is about the versions of a product"),
         ({"name": "No Name"}, 400, "bad_field", "name: lower-case letters, digits, _ and - are needed"),
         ({"catch_up": "some"}, 400, "bad_field", "catch_up"),
     ],

@@ -146,6 +146,12 @@ class NeverDue(UserError):
     advises = "Correct the days, or take another calendar."
 
 
+class NothingToPromote(UserError):
+    code = "nothing_to_promote"
+    says = "promote: it is about the versions of a product, and the schedule names none."
+    advises = "Name a product, or leave promote out."
+
+
 class RunLeftOut(ResourceError):
     """Why a time that was due did not become a job."""
 

@@ -25,8 +25,7 @@ from datacanal.control.schedules.rows import (
 )
 from datacanal.control.schedules.times import Timetable, check_cron, next_due
 from datacanal.domain.access import Principal
-from datacanal.domain.errors import BadField
-from datacanal.domain.product_errors import NeverDue, ScheduleExists
+from datacanal.domain.product_errors import NeverDue, NothingToPromote, ScheduleExists
 from datacanal.protocol.products import ScheduleList, ScheduleRequest, ScheduleRun, ScheduleRunList, ScheduleView
 from datacanal.state.product_models import ScheduleRow, ScheduleRunRow
 
@@ -41,7 +40,7 @@ class ScheduleBook:
     async def create(self, principal: Principal, request: ScheduleRequest) -> ScheduleView:
         """Check it whole, the job's plan included, and store it. Raises whatever is wrong with it."""
         if request.promote and request.product is None:
-            raise BadField(field="promote", reason="it is about the versions of a product; name one, or leave it out")
+            raise NothingToPromote
         now = self._desk.clock.now()
         following = next_due(await self._timetable(request), now)
         if following is None:
