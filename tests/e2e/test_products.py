@@ -97,7 +97,7 @@ def test_a_result_is_published_released_and_taken_back(service: Service, product
     assert channels(service, product) == {"stable": "1.0"}
     shown = service.command("product", "show", product, "--version", "1.0").stdout
     assert "is stable" in shown
-    assert "passed   key" in shown
+    assert "passed key" in " ".join(shown.split())
 
 
 def test_a_version_that_breaks_its_contract_is_held_and_says_why(service: Service) -> None:
@@ -105,7 +105,7 @@ def test_a_version_that_breaks_its_contract_is_held_and_says_why(service: Servic
     assert service.command("product", "create", product, "--key", "person_id").returncode == 0
     done = service.command("product", "publish", product, "--job", run_job(service))
     assert (done.returncode, "contract_held" in done.stderr) == (4, True)
-    assert "HELD     key: " in done.stdout
+    assert "HELD key: " in " ".join(done.stdout.split())
     refused = service.command("product", "promote", product, "--version", "1.0", "--accept", "drift", "--reason", "now")
     assert (refused.returncode, "contract_held" in refused.stderr) == (4, True)
     assert service.command("product", "retire", product, "--version", "1.0").returncode == 0
