@@ -11,9 +11,9 @@ from datacanal.domain.errors import NotFound
 from datacanal.gateway.choosing import choose
 from datacanal.gateway.parameters import wrong
 from datacanal.gateway.view import Product, Release
-from datacanal.products.calendars import Calendar, calendar_of
-from datacanal.products.condition import SessionCondition
-from datacanal.products.condition import conditions as conditions_of
+from datacanal.products.calendars import calendar_of
+from datacanal.products.condition import conditions_of
+from datacanal.protocol.products import Freshness
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEFAULT_DAYS = 90
@@ -29,47 +29,33 @@ def conditions(product: Product, caller: Principal, given: dict[str, str], now: 
     release = choose(product, choice, caller, now)
     if release.manifest.session is None:
         raise NotFound(what="column of sessions in", name=product.name)
-    name = product.contract.calendar
-    calendar = calendar_of(name, now.date()) if name else None
-    today = calendar.today(now) if calendar else now.date()
-    last = _date(given, "to") or today
+    last = _date(given, "to") or _today(product, now)
     first = _date(given, "from") or _days_before(last)
     if first > last:
         raise wrong("from", "it is after `to`", last.isoformat())
     if (last - first).days > _MOST_DAYS:
         raise wrong("from", f"more than {_MOST_DAYS} days are asked for", (last - timedelta(_MOST_DAYS)).isoformat())
+    # A contract without freshness promises nothing that could still be on its way.
+    promised = product.contract.model_copy(update={"freshness": product.contract.freshness or Freshness(at_most=0)})
+    found = conditions_of(release.manifest, promised, _restated(product, release), now, first, last)
     return {
         "product": product.name,
         "version": release.version,
         "snapshot": release.snapshot,
         "from": first.isoformat(),
         "to": last.isoformat(),
-        "sessions": [each.model_dump(mode="json") for each in _found(product, release, calendar, (first, last, today))],
+        "sessions": [each.model_dump(mode="json") for each in found],
     }
+
+
+def _today(product: Product, now: datetime) -> date:
+    name = product.contract.calendar
+    return calendar_of(name, now.date()).today(now) if name else now.date()
 
 
 def _days_before(last: date) -> date:
     """Where the answer begins by itself; the calendar itself begins on its first day."""
     return last - min(timedelta(days=_DEFAULT_DAYS), last - date.min)
-
-
-def _found(
-    product: Product, release: Release, calendar: Calendar | None, days: tuple[date, date, date]
-) -> list[SessionCondition]:
-    first, last, today = days
-    manifest = release.manifest
-    newest = date.fromisoformat(manifest.sessions[-1].session) if manifest.sessions else first
-    expected = calendar.between(min(first, newest), max(today, last)) if calendar else []
-    freshness = product.contract.freshness
-    return conditions_of(
-        manifest,
-        expected=expected,
-        restated=_restated(product, release),
-        today=today,
-        at_most=freshness.at_most if freshness else 0,
-        first=first,
-        last=last,
-    )
 
 
 def _restated(product: Product, release: Release) -> set[date]:
