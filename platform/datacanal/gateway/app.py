@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import AddressTooLong, DatacanalError, MethodNotAllowed, NotFound, Unauthenticated
@@ -49,6 +49,7 @@ class Gateway:
     data: DataRoute
     estimates: Estimates
     now: Callable[[], datetime]
+    account: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,7 +98,7 @@ class Gateway:
             case ["", "health"]:
                 await self._open(call, self._health(), fresh=True)
             case _:
-                raise NotFound(what="address", name=call.path[:200])
+                await self.account(call.scope, call.receive, call.send_noting)
 
     async def _data(self, call: Call, name: str) -> None:
         _allow(call, _READING)

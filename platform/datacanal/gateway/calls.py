@@ -60,6 +60,13 @@ class Call:
         message: Message = {"type": "http.response.start", "status": status, "headers": identified}
         await self.send(message)
 
+    async def send_noting(self, message: Message) -> None:
+        """Send what an application inside says, under this request's id."""
+        if message["type"] == "http.response.start":
+            await self.start(message["status"], list(message.get("headers", [])))
+        else:
+            await self.send(message)
+
 
 @dataclass(frozen=True)
 class Answer:

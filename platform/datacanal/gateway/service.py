@@ -15,7 +15,10 @@ from pathlib import Path
 import structlog
 
 from datacanal.configuration import Configuration, GatewaySection
+from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
+from datacanal.gateway.account.app import account_app
+from datacanal.gateway.account.services import Services
 from datacanal.gateway.app import Gateway
 from datacanal.gateway.data import DataRoute
 from datacanal.gateway.estimating import Estimates
@@ -25,6 +28,7 @@ from datacanal.gateway.pages import Pages
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.watching import Views
+from datacanal.ledger.store import open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
 from datacanal.serving.doors import public_tls
@@ -82,9 +86,15 @@ async def _over(
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
     data = DataRoute(Pages(executions, section.cache), finder, access)
     estimates = Estimates(finder.by_pairs, kitchen, executions)
+    store = await asyncio.to_thread(open_ledger, home)
+    services = Services(
+        store, lambda: views.view, now, lambda prefix: new_id(prefix, now(), os.urandom(RANDOM_BYTES)), home
+    )
+    account = account_app(services)
     try:
-        yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now)
+        yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
     finally:
+        store.close()
         executions.close()
         readers.close()
         access.close()

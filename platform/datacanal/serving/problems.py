@@ -7,6 +7,7 @@ import sys
 from starlette.responses import Response
 
 from datacanal.domain import errors
+from datacanal.domain import metering_errors as metering
 from datacanal.domain import product_errors as products
 from datacanal.domain.errors import DatacanalError, Kind, error_classes
 from datacanal.protocol.problem import Problem, problem_of
@@ -55,6 +56,24 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     products.ContractHeld: 409,
     products.SnapshotGone: 410,
     products.ProductRetired: 410,
+    metering.KeyMalformed: 401,
+    metering.KeyWrong: 401,
+    metering.KeyExpired: 401,
+    metering.KeyRevoked: 401,
+    metering.SignInRefused: 401,
+    metering.TooManyKeys: 409,
+    metering.AccountExists: 409,
+    metering.SubscriptionExists: 409,
+    metering.UnknownTariff: 404,
+    metering.BadTariff: 400,
+    metering.BadAmount: 400,
+    metering.PeriodClosed: 409,
+    metering.PeriodOpen: 409,
+    metering.QuotaExhausted: 429,
+    metering.TooManyCalls: 429,
+    metering.RequestInProgress: 409,
+    metering.AnswerGone: 410,
+    metering.WebhookRefused: 400,
 }
 
 

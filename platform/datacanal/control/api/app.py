@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 import datacanal
 from datacanal.control.api.catalogue import catalogue_routes
-from datacanal.control.api.documents import document
 from datacanal.control.api.events import event_routes
 from datacanal.control.api.guard import guard_of, site_guard
 from datacanal.control.api.health import health_routes
@@ -20,7 +20,50 @@ from datacanal.control.api.schedules import schedule_routes
 from datacanal.control.api.site import join_routes, site_routes
 from datacanal.control.api.tokens import token_routes
 from datacanal.control.plane import Plane
+from datacanal.protocol.products import (
+    ProductRequest,
+    ProductUpdate,
+    PromoteRequest,
+    PublishRequest,
+    RetireRequest,
+    RollbackRequest,
+    ScheduleRequest,
+)
+from datacanal.protocol.public import JobRequest, TokenRequest
+from datacanal.protocol.site import (
+    CatalogueReport,
+    ConsentAnswer,
+    Finish,
+    Heartbeat,
+    Hello,
+    Join,
+    Poll,
+    RelayAsk,
+    Start,
+)
+from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
+
+_BODIES: tuple[type[BaseModel], ...] = (
+    JobRequest,
+    TokenRequest,
+    ScheduleRequest,
+    Join,
+    Hello,
+    CatalogueReport,
+    Poll,
+    Heartbeat,
+    RelayAsk,
+    Start,
+    Finish,
+    ConsentAnswer,
+    ProductRequest,
+    ProductUpdate,
+    PublishRequest,
+    PromoteRequest,
+    RollbackRequest,
+    RetireRequest,
+)
 
 
 class Api(FastAPI):
@@ -28,7 +71,7 @@ class Api(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = document(self)
+            self.openapi_schema = document(self, _BODIES)
         return self.openapi_schema
 
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from datacanal.control.api.answers import answer
-from datacanal.control.api.documents import problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.plane import Plane
 from datacanal.domain.access import Action, Principal
 from datacanal.domain.errors import NotFound, SiteUnreachable
 from datacanal.protocol.public import DatasetList, DatasetView, LakeList, SiteList
+from datacanal.serving.answers import answer
+from datacanal.serving.documents import problems
 
 REFRESH_WAIT_S = 20.0
 

@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 
-from datacanal.control.api.documents import problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.plane import Plane
 from datacanal.control.signals import job_signal
 from datacanal.domain.access import Action, Principal
 from datacanal.protocol.public import Event
+from datacanal.serving.documents import problems
 
 KEEP_ALIVE_S = 15.0
 _EVENT_STREAM = "text/event-stream"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from datacanal.control.joining import Member
 from datacanal.control.plane import Plane
 from datacanal.domain.access import Action, Principal, check_permitted
-from datacanal.domain.errors import BadField
 from datacanal.serving.protocol import peer_of
+from datacanal.serving.queries import check_query
 
 BEARER = HTTPBearer(auto_error=False, scheme_name="token", description="a token: dct_…")
 
@@ -47,16 +45,3 @@ def site_guard(plane: Plane) -> Any:
         return found
 
     return Depends(member)
-
-
-def check_query(request: Request) -> None:
-    """Refuse parameters that the route does not know, and those given twice, instead of ignoring them."""
-    route = request.scope["route"]
-    known = {field.alias for field in route.dependant.query_params} if isinstance(route, APIRoute) else set()
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    for name, times in given.items():
-        if name not in known:
-            hint = f"the query parameters here are {', '.join(sorted(known))}" if known else "there is none here"
-            raise BadField(field=name[:100], reason=f"this query parameter is not known; {hint}")
-        if times > 1:
-            raise BadField(field=name, reason="this query parameter is given more than once")

@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from datacanal.control.api.answers import answer
-from datacanal.control.api.documents import json_body, problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.jobs import Submission
 from datacanal.control.plane import Plane
@@ -15,8 +13,10 @@ from datacanal.control.signals import job_end_signal
 from datacanal.domain.access import Action, Principal
 from datacanal.domain.job import ENDED_JOBS, JobState
 from datacanal.protocol.public import Explanation, JobEgress, JobList, JobLogs, JobRequest, JobView
+from datacanal.serving.answers import answer
 from datacanal.serving.bodies import read_document
 from datacanal.serving.departure import Departure, watching
+from datacanal.serving.documents import json_body, problems
 
 MAX_WAIT_S = 60.0
 _SAME_JOB: dict[int | str, dict[str, Any]] = {

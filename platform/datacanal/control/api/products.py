@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from datacanal.control.api.answers import answer
-from datacanal.control.api.documents import json_body, problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.plane import Plane
 from datacanal.domain.access import Action, Principal
@@ -24,7 +22,9 @@ from datacanal.protocol.products import (
     VersionList,
     VersionView,
 )
+from datacanal.serving.answers import answer
 from datacanal.serving.bodies import read_document
+from datacanal.serving.documents import json_body, problems
 
 MAX_WAIT_S = 60.0
 _SAME_VERSION: dict[int | str, dict[str, Any]] = {

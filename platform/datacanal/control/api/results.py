@@ -10,7 +10,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
-from datacanal.control.api.documents import problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.api.streams import PassedOn
 from datacanal.control.jobs import ResultPlace
@@ -19,6 +18,7 @@ from datacanal.control.uploads import Head
 from datacanal.domain.access import Action, Principal
 from datacanal.domain.errors import NotAcceptable, RangeNotSatisfiable, SiteUnreachable
 from datacanal.protocol.public import ResultFormat
+from datacanal.serving.documents import problems
 
 MEDIA_TYPES: Mapping[str, str] = {
     "arrow": "application/vnd.apache.arrow.stream",

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from datacanal.control.api.answers import answer, nothing
-from datacanal.control.api.documents import json_body, problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.plane import Plane
 from datacanal.domain.access import Action, Principal
 from datacanal.protocol.products import ScheduleList, ScheduleRequest, ScheduleRun, ScheduleRunList, ScheduleView
+from datacanal.serving.answers import answer, nothing
 from datacanal.serving.bodies import read_document
+from datacanal.serving.documents import json_body, problems
 
 
 def schedule_routes(plane: Plane, permitted: Guard) -> APIRouter:

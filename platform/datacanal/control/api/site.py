@@ -10,8 +10,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
-from datacanal.control.api.answers import answer, nothing
-from datacanal.control.api.documents import json_body, problems
 from datacanal.control.api.guard import BEARER, check_query
 from datacanal.control.api.streams import PassedOn
 from datacanal.control.joining import Member
@@ -37,8 +35,10 @@ from datacanal.protocol.site import (
     Start,
     Welcome,
 )
+from datacanal.serving.answers import answer, nothing
 from datacanal.serving.bodies import read_document, stream_body
 from datacanal.serving.departure import watching
+from datacanal.serving.documents import json_body, problems
 from datacanal.serving.problems import problem_response
 
 # A catalogue of thousands of columns is larger than any other message.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from datacanal.control.api.answers import answer
-from datacanal.control.api.documents import json_body, problems
 from datacanal.control.api.guard import Guard
 from datacanal.control.plane import Plane
 from datacanal.domain.access import Action, Principal
 from datacanal.protocol.public import NewToken, TokenList, TokenRequest, TokenView
+from datacanal.serving.answers import answer
 from datacanal.serving.bodies import read_document
+from datacanal.serving.documents import json_body, problems
 
 
 def token_routes(plane: Plane, permitted: Guard) -> APIRouter:

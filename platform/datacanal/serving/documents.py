@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,51 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from datacanal.protocol.problem import Problem
-from datacanal.protocol.products import (
-    ProductRequest,
-    ProductUpdate,
-    PromoteRequest,
-    PublishRequest,
-    RetireRequest,
-    RollbackRequest,
-    ScheduleRequest,
-)
-from datacanal.protocol.public import JobRequest, TokenRequest
-from datacanal.protocol.site import (
-    CatalogueReport,
-    ConsentAnswer,
-    Finish,
-    Heartbeat,
-    Hello,
-    Join,
-    Poll,
-    RelayAsk,
-    Start,
-)
 from datacanal.serving.problems import PROBLEM_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (
-    JobRequest,
-    TokenRequest,
-    ScheduleRequest,
-    Join,
-    Hello,
-    CatalogueReport,
-    Poll,
-    Heartbeat,
-    RelayAsk,
-    Start,
-    Finish,
-    Problem,
-    ConsentAnswer,
-    ProductRequest,
-    ProductUpdate,
-    PublishRequest,
-    PromoteRequest,
-    RollbackRequest,
-    RetireRequest,
-)
 _REASONS = {
     400: "the request itself is wrong",
     401: "no valid token",
@@ -88,11 +47,11 @@ def json_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of the application."""
+def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """The OpenAPI document of the application, whose routes read bodies of these models."""
     made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})
-    _, ours = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REFERENCE)
+    _, ours = models_json_schema([(model, "validation") for model in (Problem, *bodies)], ref_template=_REFERENCE)
     for name, schema in ours["$defs"].items():
         schemas.setdefault(name, schema)
     for name in ("HTTPValidationError", "ValidationError"):

@@ -1,0 +1,1 @@
+"""What developers and publishers manage at the gateway: accounts, subscriptions, keys, usage, receipts, invoices."""

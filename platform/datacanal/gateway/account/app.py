@@ -1,0 +1,45 @@
+"""The account routes as one application, which the gateway hands what is not data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
+
+import datacanal
+from datacanal.gateway.account.services import Services
+from datacanal.serving.documents import document
+from datacanal.serving.handlers import install_problem_handlers
+
+_BODIES: tuple[type[BaseModel], ...] = ()
+"""What the routes read by `read_document`."""
+
+
+class AccountApi(FastAPI):
+    """FastAPI whose document tells what is really answered."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = document(self, _BODIES)
+        return self.openapi_schema
+
+
+def account_app(services: Services) -> AccountApi:
+    """Accounts, subscriptions, keys, usage, receipts, invoices."""
+    app = AccountApi(
+        title="Datacanal: accounts",
+        version=datacanal.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install_problem_handlers(app)
+    for router in _routers(services):
+        app.include_router(router)
+    return app
+
+
+def _routers(_services: Services) -> Sequence[APIRouter]:
+    return ()

@@ -1,0 +1,22 @@
+"""What the account routes work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from datacanal.gateway.view import View
+from datacanal.ledger.store import LedgerStore
+
+
+@dataclass(frozen=True)
+class Services:
+    """`views` gives the newest view; `home` holds the keys that the book does not."""
+
+    store: LedgerStore
+    views: Callable[[], View]
+    now: Callable[[], datetime]
+    new_id: Callable[[str], str]
+    home: Path
