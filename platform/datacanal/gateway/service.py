@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -87,10 +88,7 @@ async def _over(
     data = DataRoute(Pages(executions, section.cache), finder, access)
     estimates = Estimates(finder.by_pairs, kitchen, executions)
     store = await asyncio.to_thread(open_ledger, home)
-    services = Services(
-        store, lambda: views.view, now, lambda prefix: new_id(prefix, now(), os.urandom(RANDOM_BYTES)), home
-    )
-    account = account_app(services)
+    account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
     try:
         yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
     finally:
@@ -99,6 +97,10 @@ async def _over(
         readers.close()
         access.close()
         views.close()
+
+
+def _new_id(now: Callable[[], datetime], prefix: str) -> str:
+    return new_id(prefix, now(), os.urandom(RANDOM_BYTES))
 
 
 @contextmanager

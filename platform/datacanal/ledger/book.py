@@ -55,7 +55,8 @@ def append(connection: Connection, drafts: Sequence[Draft], now: datetime) -> da
     if not drafts:
         return now
     book = connection.execute(select(BookRow.seq, BookRow.head, BookRow.at, BookRow.closed_until)).one()
-    at, seq, head = max(now, book.at, book.closed_until), book.seq, book.head
+    at: datetime = max(now, book.at, book.closed_until)
+    seq, head = book.seq, book.head
     rows: list[dict[str, Any]] = []
     for draft in drafts:
         seq += 1

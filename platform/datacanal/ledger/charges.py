@@ -35,7 +35,8 @@ class Left:
     """What is left of one quota or burst: for the fields RateLimit-Policy and RateLimit.
 
     `name` is `burst` or the quota's; `unit` is empty for calls; `amount` per `window_s`; `remaining` is never below 0,
-    and `reset_s` is how long until it is whole again. `share` is the part that is used, above 1 where a soft one is over.
+    and `reset_s` is how long until it is whole again. `share` is the part that is used: above 1 where a soft one is
+    over.
     """
 
     name: str

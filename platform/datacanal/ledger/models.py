@@ -58,7 +58,7 @@ class AccountRow(Owned, Base):
 
 
 class TariffRow(Owned, Base):
-    """What a product costs and allows; `principal` publishes it. `document` is a `protocol.money.Tariff`; never changed."""
+    """What a product costs and allows; its publisher's. `document` is a `protocol.money.Tariff`; never changed."""
 
     __tablename__ = "tariffs"
     __table_args__ = (Index(None, "tenant", "product"),)

@@ -51,7 +51,8 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     """The OpenAPI document of the application, whose routes read bodies of these models."""
     made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})
-    _, ours = models_json_schema([(model, "validation") for model in (Problem, *bodies)], ref_template=_REFERENCE)
+    models: list[type[BaseModel]] = [Problem, *bodies]
+    _, ours = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     for name, schema in ours["$defs"].items():
         schemas.setdefault(name, schema)
     for name in ("HTTPValidationError", "ValidationError"):

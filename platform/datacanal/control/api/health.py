@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 import datacanal
-from datacanal.control.api.guard import check_query
 from datacanal.control.plane import Plane
 from datacanal.protocol.public import Health
 from datacanal.serving.answers import answer
 from datacanal.serving.documents import problems
+from datacanal.serving.queries import check_query
 
 
 def health_routes(plane: Plane) -> APIRouter:

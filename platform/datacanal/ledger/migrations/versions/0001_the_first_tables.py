@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 _APPEND_ONLY = ("events", "checkpoints", "invoices")
+_WHOSE = {"tenant": "system", "principal": "system"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -274,13 +275,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subscription_id", "dimension", "period", "start", name=op.f("pk_meters")),
     )
 
-    op.execute(sa.text("INSERT INTO changes (id, tenant, principal, number) VALUES (1, 'system', 'system', 0)"))
-    beginning = "INSERT INTO book (id, tenant, principal, seq, head, at, closed_until) VALUES (1, 'system', 'system', 0, :head, :at, :at)"
-    op.execute(
-        sa.text(beginning).bindparams(
-            sa.bindparam("head", "0" * 64), sa.bindparam("at", _EPOCH, sa.DateTime(timezone=True))
-        )
-    )
+    number = sa.table("changes", *map(sa.column, ("id", *_WHOSE, "number")))
+    op.bulk_insert(number, [{"id": 1, **_WHOSE, "number": 0}])
+    times = [sa.column(each, sa.DateTime(timezone=True)) for each in ("at", "closed_until")]
+    book = sa.table("book", *map(sa.column, ("id", *_WHOSE, "seq", "head")), *times)
+    op.bulk_insert(book, [{"id": 1, **_WHOSE, "seq": 0, "head": "0" * 64, "at": _EPOCH, "closed_until": _EPOCH}])
     _keep_from_changes()
 
 
