@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
-from datacanal.control.api.guard import BEARER, check_query
+from datacanal.control.api.guard import BEARER
 from datacanal.control.api.streams import PassedOn
 from datacanal.control.joining import Member
 from datacanal.control.plane import Plane
