@@ -40,6 +40,7 @@ from datacanal.serving.bodies import read_document, stream_body
 from datacanal.serving.departure import watching
 from datacanal.serving.documents import json_body, problems
 from datacanal.serving.problems import problem_response
+from datacanal.serving.queries import check_query
 
 # A catalogue of thousands of columns is larger than any other message.
 MAX_CATALOGUE_BYTES = 64 * 2**20
