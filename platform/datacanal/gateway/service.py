@@ -20,16 +20,22 @@ from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
 from datacanal.gateway.account.app import account_app
 from datacanal.gateway.account.services import Services
-from datacanal.gateway.app import Gateway
+from datacanal.gateway.app import Gateway, Known
+from datacanal.gateway.callers import Callers
 from datacanal.gateway.data import DataRoute
+from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.signing import cursor_secret
+from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
-from datacanal.ledger.store import open_ledger
+from datacanal.ledger.directory import Directory
+from datacanal.ledger.keys import pepper_of
+from datacanal.ledger.meter import Meter
+from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
 from datacanal.serving.doors import public_tls
@@ -85,18 +91,52 @@ async def _over(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    data = DataRoute(Pages(executions, section.cache), finder, access)
-    estimates = Estimates(finder.by_pairs, kitchen, executions)
-    store = await asyncio.to_thread(open_ledger, home)
-    account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
+    name = partial(_new_id, now)
     try:
-        yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
+        async with _book(home, name, now) as (store, directory, meter):
+            data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
+            entitlements = Entitlements(store, now)
+            yield Gateway(
+                views=lambda: views.view,
+                known=lambda: (views.view.number, directory.number),
+                catch_up=partial(_catch_up, views, directory),
+                looked_at=lambda: views.looked_at,
+                callers=Callers(directory, pepper_of(home)),
+                data=data,
+                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
+                entitlements=entitlements,
+                now=now,
+                account=account_app(Services(store, lambda: views.view, now, name, home)),
+            )
     finally:
-        store.close()
         executions.close()
         readers.close()
         access.close()
         views.close()
+
+
+@asynccontextmanager
+async def _book(
+    home: Path, name: Callable[[str], str], now: Callable[[], datetime]
+) -> AsyncIterator[tuple[LedgerStore, Directory, Meter]]:
+    """The book, who may call by it, and the meter of this process; closed in the order that lets calls be settled."""
+    store = await asyncio.to_thread(open_ledger, home)
+    directory, meter = Directory(store), Meter(store, name("gtw"), now)
+    try:
+        await asyncio.to_thread(directory.open)
+        await meter.start()
+        yield store, directory, meter
+    finally:
+        await meter.close()
+        directory.close()
+        store.close()
+
+
+async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
+    """Asked before somebody is refused: a token, key or subscription that was made a moment ago is good."""
+    view, entries = before
+    found = await asyncio.gather(views.catch_up(view), directory.catch_up(entries))
+    return any(found)
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:
