@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,13 +23,28 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 def canonical(event: Mapping[str, Any]) -> str:
     """The text of an event that is hashed: a JSON array of `FIELDS`, instants in UTC with microseconds."""
-    return _JSON([_plain(event[name]) for name in FIELDS])
+    return text_of([_plain(event[name]) for name in FIELDS])
 
 
 def link(before: str, event: Mapping[str, Any]) -> str:
     """The hash (sha256, hex) of an event that follows the event of that hash."""
-    return hashlib.sha256(f"{before}\n{canonical(event)}".encode("utf-8", "surrogatepass")).hexdigest()
+    return link_text(before, canonical(event))
+
+
+def text_of(values: Sequence[Any]) -> str:
+    """The canonical text from the values of `FIELDS`, instants as `instant` writes them."""
+    return _JSON(values)
+
+
+def link_text(before: str, canonical_text: str) -> str:
+    """`link` of an event whose canonical text is there."""
+    return hashlib.sha256(f"{before}\n{canonical_text}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def instant(at: datetime) -> str:
+    """How the canonical text writes an instant."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _plain(value: Any) -> Any:
-    return value.astimezone(UTC).isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+    return instant(value) if isinstance(value, datetime) else value
