@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, update
 
+from datacanal.domain.chain import FIELDS, digest, follow, instant
 from datacanal.domain.usage import EventKind, Outcome
-from datacanal.ledger.chain import FIELDS, instant, link_text, text_of
 from datacanal.ledger.models import BookRow, EventRow
 from datacanal.ledger.prepared import Lookup, Write
 
@@ -90,7 +90,7 @@ def extend(connection: Connection, end: End, drafts: Sequence[Draft], now: datet
         written = _written(draft)
         reserved_at = draft.reserved_at
         reserved_text = at_text if reserved_at is at else instant(reserved_at)
-        head = link_text(head, text_of((seq, *written[:3], at_text, reserved_text, *written[3:])))
+        head = follow(head, digest((seq, *written[:3], at_text, reserved_text, *written[3:])))
         row = dict(zip(FIELDS, (seq, *written[:3], at, reserved_at, *written[3:]), strict=True))
         row["hash"] = head
         rows.append(row)
