@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import Forbidden, NotFound, Unauthenticated
@@ -27,7 +26,6 @@ from datacanal.state import tokens
 
 _CALLERS = "admin, operator, steward, analyst, publisher, developer"
 _SCHEME = "bearer "
-_NOTHING: Mapping[str, Terms] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Caller:
     """A principal, by a token, or by the `key` of a subscription. `subscribed` is what it may call by, by product."""
 
     principal: Principal
-    subscribed: Mapping[str, Terms] = _NOTHING
+    subscribed: Mapping[str, Terms] = field(default_factory=dict)
     key: HeldKey | None = None
 
 
@@ -72,7 +70,7 @@ class Callers:
 
 def holder_of(key: HeldKey) -> Caller:
     """Who calls with a key: the principal of its account, for its subscription's product alone."""
-    subscribed = {key.terms.product: key.terms} if key.state == "active" else _NOTHING
+    subscribed = {key.terms.product: key.terms} if key.state == "active" else {}
     return Caller(Principal(key.terms.tenant, key.owner, "developer", ()), subscribed, key)
 
 
