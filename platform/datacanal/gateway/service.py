@@ -48,7 +48,7 @@ async def _serve(configuration: Configuration, section: GatewaySection) -> None:
     stop = stop_asked()
     listening = bind(section.listen, key="gateway.listen")
     configuration.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    views = Views(configuration.home)
+    views = Views(configuration.home, configuration.control.database)
     opening = asyncio.ensure_future(asyncio.to_thread(views.open))
     await asyncio.wait({opening, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -87,7 +87,7 @@ async def _over(
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
     data = DataRoute(Pages(executions, section.cache), finder, access)
     estimates = Estimates(finder.by_pairs, kitchen, executions)
-    store = await asyncio.to_thread(open_ledger, home)
+    store = await asyncio.to_thread(open_ledger, home, views.database)
     account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
     try:
         yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
