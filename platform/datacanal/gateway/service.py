@@ -54,7 +54,7 @@ async def _serve(configuration: Configuration, section: GatewaySection) -> None:
     stop = stop_asked()
     listening = bind(section.listen, key="gateway.listen")
     configuration.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    views = Views(configuration.home)
+    views = Views(configuration.home, configuration.control.database)
     opening = asyncio.ensure_future(asyncio.to_thread(views.open))
     await asyncio.wait({opening, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -93,7 +93,7 @@ async def _over(
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
     name = partial(_new_id, now)
     try:
-        async with _book(home, name, now) as (store, directory, meter):
+        async with _book(home, views.database, name, now) as (store, directory, meter):
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
             entitlements = Entitlements(store, now)
             yield Gateway(
@@ -117,10 +117,10 @@ async def _over(
 
 @asynccontextmanager
 async def _book(
-    home: Path, name: Callable[[str], str], now: Callable[[], datetime]
+    home: Path, database: str, name: Callable[[str], str], now: Callable[[], datetime]
 ) -> AsyncIterator[tuple[LedgerStore, Directory, Meter]]:
     """The book, who may call by it, and the meter of this process; closed in the order that lets calls be settled."""
-    store = await asyncio.to_thread(open_ledger, home)
+    store = await asyncio.to_thread(open_ledger, home, database)
     directory, meter = Directory(store), Meter(store, name("gtw"), now)
     try:
         await asyncio.to_thread(directory.open)
