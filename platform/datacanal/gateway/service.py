@@ -113,8 +113,9 @@ def _services(
         await views.catch_up(views.view.number)
         await directory.catch_up(directory.number)
 
-    bearers = Bearers(directory, pepper_of(home), access_tokens_of(home))
-    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, catch_up)
+    tokens = access_tokens_of(home)
+    bearers = Bearers(directory, pepper_of(home), tokens)
+    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, tokens, catch_up)
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:

@@ -12,6 +12,7 @@ import datacanal
 from datacanal.gateway.account.accounts import account_routes
 from datacanal.gateway.account.guard import caller_guard
 from datacanal.gateway.account.keys import key_routes
+from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.account.subscriptions import subscription_routes
 from datacanal.protocol.accounts import (
@@ -68,4 +69,5 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         account_routes(services, caller),
         subscription_routes(services, caller),
         key_routes(services, caller),
+        oauth_routes(services),
     )

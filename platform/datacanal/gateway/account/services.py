@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from datacanal.gateway.access_tokens import AccessTokens
 from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.view import View
 from datacanal.ledger.store import LedgerStore
@@ -25,4 +26,5 @@ class Services:
     new_id: Callable[[str], str]
     home: Path
     bearers: Bearers
+    tokens: AccessTokens
     catch_up: Callable[[], Awaitable[None]]
