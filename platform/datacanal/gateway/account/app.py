@@ -14,11 +14,13 @@ from datacanal.gateway.account.guard import caller_guard
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
+from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
     Approval,
+    Exchange,
     KeyRequest,
     Refusal,
     Rotation,
@@ -35,6 +37,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Refusal,
     KeyRequest,
     Rotation,
+    Exchange,
 )
 """What the routes read by `read_document`."""
 
@@ -70,4 +73,5 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         subscription_routes(services, caller),
         key_routes(services, caller),
         oauth_routes(services),
+        sign_in_routes(services),
     )
