@@ -1,6 +1,6 @@
 """The meters of a transaction: read, made when first used, grown, written back.
 
-A meter is what the usage events of its period and the holds add up to, whatever quota there is at the time.
+A meter is what the events of its period, of whatever kind, and the holds add up to, whatever quota there is by now.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from datacanal.domain.usage import Amounts, Dimension, EventKind, Period, Quota, Terms, period_end, period_start
+from datacanal.domain.usage import Amounts, Dimension, Period, Quota, Terms, period_end, period_start
 from datacanal.ledger.charging import Counted, Tally, starts
 from datacanal.ledger.models import EventRow, HoldRow, MeterRow
 from datacanal.ledger.prepared import Lookup, Write
@@ -96,7 +96,6 @@ class Tallies:
             EventRow.subscription_id == subscription,
             EventRow.reserved_at >= start,
             EventRow.reserved_at < end,
-            EventRow.kind == EventKind.USAGE.value,
         )
         held = select(func.sum(getattr(HoldRow, dimension.value))).where(
             HoldRow.subscription_id == subscription, HoldRow.reserved_at >= start, HoldRow.reserved_at < end
@@ -109,6 +108,16 @@ class Tallies:
             tally = Tally(subscription, Dimension(dimension), Period(period), start, used, held, noticed)
             found.setdefault((subscription, start), []).append(tally)
         yield from found.items()
+
+
+def count(connection: Connection, events: Collection[tuple[str | None, datetime, Amounts]]) -> None:
+    """Add events, each of a subscription and a time, to the meters that there are."""
+    tallies = Tallies(connection, lambda: None)
+    counted = [(whose, at, amounts) for whose, at, amounts in events if whose is not None]
+    tallies.fetch([(whose, at) for whose, at, _amounts in counted])
+    for whose, at, amounts in counted:
+        tallies.grow(whose, at, amounts, Amounts())
+    tallies.write()
 
 
 def _row(tally: Tally) -> dict[str, object]:
