@@ -8,20 +8,13 @@ from datetime import datetime
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import Forbidden, NotFound, Unauthenticated
-from datacanal.domain.metering_errors import (
-    KeyExpired,
-    KeyRevoked,
-    KeyWrong,
-    ScopeMissing,
-    SubscriptionNotActive,
-    TestKeyRefused,
-)
+from datacanal.domain.metering_errors import ScopeMissing, SubscriptionNotActive, TestKeyRefused
 from datacanal.domain.product_errors import NoSubscription, ProductRetired
 from datacanal.domain.usage import Terms, internal_terms
+from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.view import Product, View
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.entitled import HeldKey
-from datacanal.ledger.keys import PREFIX, is_secret_of, parsed
 from datacanal.state import tokens
 
 _CALLERS = "admin, operator, steward, analyst, publisher, developer"
@@ -40,32 +33,17 @@ class Caller:
 class Callers:
     """Knows callers by what the Authorization header says."""
 
-    def __init__(self, directory: Directory, pepper: bytes) -> None:
+    def __init__(self, directory: Directory, bearers: Bearers) -> None:
         self._directory = directory
-        self._pepper = pepper
+        self._bearers = bearers
 
     def caller(self, view: View, authorization: str | None, now: datetime) -> Caller:
-        """Who calls. Raises what `caller_of` and `by_key` raise."""
-        secret = bearer_in(authorization)
-        if secret.startswith(PREFIX):
-            return self.by_key(secret, now)
-        principal = caller_of(view, authorization, now)
+        """Who calls. Raises what `caller_of` and `Bearers.bearer_of` raise."""
+        bearer = self._bearers.bearer_of(bearer_in(authorization), now)
+        if bearer is not None and bearer.key is not None:
+            return holder_of(bearer.key)
+        principal = bearer.principal if bearer else caller_of(view, authorization, now)
         return Caller(principal, self._directory.subscribed(principal.tenant, principal.name))
-
-    def by_key(self, secret: str, now: datetime) -> Caller:
-        """Whose API key this is. Raises `KeyMalformed`, `KeyWrong`, `KeyRevoked` and `KeyExpired`.
-
-        What became of a key is told to who has its secret; an unknown id takes as long as a wrong secret.
-        """
-        given = parsed(secret)
-        key = self._directory.key(given.id)
-        if not is_secret_of(self._pepper, key.digest if key else None, given) or key is None or key.mode != given.mode:
-            raise KeyWrong
-        if key.revoked_at is not None:
-            raise KeyRevoked(key=key.id, revoked_at=_day(key.revoked_at))
-        if key.expires_at is not None and key.expires_at <= now:
-            raise KeyExpired(key=key.id, expired_at=_day(key.expires_at))
-        return holder_of(key)
 
 
 def holder_of(key: HeldKey) -> Caller:
@@ -171,7 +149,3 @@ def _check_scope(key: HeldKey | None, scope: str) -> None:
         raise TestKeyRefused(key=key.id)
     if scope not in key.scopes:
         raise ScopeMissing(key=key.id, scope=scope)
-
-
-def _day(at: datetime) -> str:
-    return at.date().isoformat()

@@ -18,9 +18,11 @@ import structlog
 from datacanal.configuration import Configuration, GatewaySection
 from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
+from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.account.app import account_app
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.app import Gateway, Known
+from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.callers import Callers
 from datacanal.gateway.data import DataRoute
 from datacanal.gateway.entitlements import Entitlements
@@ -29,6 +31,7 @@ from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
@@ -91,22 +94,27 @@ async def _over(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    name = partial(_new_id, now)
+    name, tokens = partial(_new_id, now), access_tokens_of(home)
+    sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
         async with _book(home, views.database, name, now) as (store, directory, meter):
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
             entitlements = Entitlements(store, now)
+            bearers = Bearers(directory, pepper_of(home), tokens)
+            services = Services(
+                store, lambda: views.view, now, name, home, bearers, tokens, partial(_newest, views, directory), sign_in
+            )
             yield Gateway(
                 views=lambda: views.view,
                 known=lambda: (views.view.number, directory.number),
                 catch_up=partial(_catch_up, views, directory),
                 looked_at=lambda: views.looked_at,
-                callers=Callers(directory, pepper_of(home)),
+                callers=Callers(directory, bearers),
                 data=data,
                 estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
                 entitlements=entitlements,
                 now=now,
-                account=account_app(Services(store, lambda: views.view, now, name, home)),
+                account=account_app(services),
             )
     finally:
         executions.close()
@@ -137,6 +145,10 @@ async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
     view, entries = before
     found = await asyncio.gather(views.catch_up(view), directory.catch_up(entries))
     return any(found)
+
+
+async def _newest(views: Views, directory: Directory) -> None:
+    await _catch_up(views, directory, (views.view.number, directory.number))
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:
