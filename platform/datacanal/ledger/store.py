@@ -42,7 +42,7 @@ class LedgerStore:
     @contextmanager
     def writing_rows(self) -> Iterator[Session]:
         """The same as a session of the object mapper."""
-        with self.writing() as connection, Session(connection, join_transaction_mode="control_fully") as session:
+        with self.writing() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
             yield session
             session.flush()
 
