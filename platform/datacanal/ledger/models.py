@@ -254,7 +254,10 @@ class CheckpointRow(Owned, Base):
 
 
 class InvoiceRow(Owned, Base):
-    """An invoice or credit note that was issued; `document` is a `protocol.money.Invoice`. Never changed."""
+    """An invoice or credit note that was issued; `document` is a `protocol.money.Invoice`. Never changed.
+
+    `principal` is the account's, `seller` the publisher whose products it is for.
+    """
 
     __tablename__ = "invoices"
     __table_args__ = (
@@ -265,6 +268,7 @@ class InvoiceRow(Owned, Base):
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    seller: Mapped[str] = mapped_column(String(128))
     kind: Mapped[str] = mapped_column(String(16))
     number: Mapped[str] = mapped_column(String(64))
     start: Mapped[datetime]
