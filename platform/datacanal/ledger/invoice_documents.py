@@ -57,12 +57,12 @@ class Drafts:
         )
 
     def _line(self, number: int, billed: BilledLine) -> InvoiceLine:
-        line, tariff = billed.line, tariff_in(self.session.get_one(TariffRow, billed.agreement.tariff))
+        line, tariff = billed.line, tariff_in(self.session.get_one(TariffRow, billed.priced.tariff))
         return InvoiceLine(
             number=number,
-            subscription=billed.agreement.subscription,
-            product=billed.agreement.product,
-            tariff=billed.agreement.tariff,
+            subscription=billed.priced.subscription,
+            product=billed.priced.product,
+            tariff=billed.priced.tariff,
             item=line.item.value,
             text=_TEXTS[line.item].format(units=_UNITS[tariff.unit]),
             unit=tariff.unit,

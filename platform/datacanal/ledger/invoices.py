@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from datacanal.domain.metering_errors import NothingToCredit, PeriodOpen
 from datacanal.domain.months import Month, month_of, months_between
-from datacanal.ledger.agreements import agreements
 from datacanal.ledger.counting import of_account
 from datacanal.ledger.invoice_documents import Drafts
-from datacanal.ledger.invoicing import Agreement, Counted, bills, credited
+from datacanal.ledger.invoicing import Counted, Priced, bills, credited
 from datacanal.ledger.models import AccountRow, BookRow, EventRow, InvoiceRow, SubscriptionRow
+from datacanal.ledger.monthly import monthly
 from datacanal.protocol.money import Invoice
 
 NewId = Callable[[str], str]
@@ -49,7 +49,7 @@ def credit(session: Session, row: InvoiceRow, reason: str, now: datetime, new_id
     lines = credited(before, _of_invoice(_counted(session, row.account_id, month, book.seq), invoice))
     if not lines:
         raise NothingToCredit(invoice=invoice.number)
-    draft = Drafts(session, month, book).draft(lines[0].agreement.party, lines)
+    draft = Drafts(session, month, book).draft(lines[0].priced.party, lines)
     note = draft.model_copy(update={"kind": "credit_note", "corrects": invoice.number, "reason": reason})
     return _issued(session, note, row.tenant, now, new_id, corrects=row.id)
 
@@ -83,11 +83,11 @@ def _drafts(session: Session, account: str, month: Month, book: BookRow) -> Iter
         yield tenant, drafts.draft(party, lines)
 
 
-def _counted(session: Session, account: str, month: Month, last: int) -> dict[Agreement, Counted]:
-    return agreements(session, [SubscriptionRow.account_id == account], of_account(account), month, last)
+def _counted(session: Session, account: str, month: Month, last: int) -> dict[Priced, Counted]:
+    return monthly(session, [SubscriptionRow.account_id == account], of_account(account), month, last)
 
 
-def _of_invoice(counted: dict[Agreement, Counted], invoice: Invoice) -> dict[Agreement, Counted]:
+def _of_invoice(counted: dict[Priced, Counted], invoice: Invoice) -> dict[Priced, Counted]:
     wanted = (invoice.account.id, invoice.seller, invoice.currency)
     parties = {each: (each.party.account, each.party.seller, each.party.currency) for each in counted}
     return {each: count for each, count in counted.items() if parties[each] == wanted}

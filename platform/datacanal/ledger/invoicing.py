@@ -16,8 +16,8 @@ from datacanal.ledger.counting import NOTHING, Sum
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """A subscription of an account at a tariff; `is_active`: at some time in the month."""
+class Priced:
+    """A subscription of an account at the prices of a tariff; `is_active`: at some time in the month."""
 
     subscription: str
     account: str
@@ -49,7 +49,7 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What an agreement was used for in a month, and what was corrected of that."""
+    """What a subscription was used for in a month, and what was corrected of that."""
 
     used: Sum = NOTHING
     adjusted: Sum = NOTHING
@@ -62,24 +62,24 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class BilledLine:
-    """A line, of which agreement, and how many events it is made of."""
+    """A line, of which subscription, and how many events it is made of."""
 
-    agreement: Agreement
+    priced: Priced
     line: PriceLine
     receipts: int
 
 
-def bills(months: Mapping[Agreement, Counted]) -> dict[Party, tuple[BilledLine, ...]]:
+def bills(months: Mapping[Priced, Counted]) -> dict[Party, tuple[BilledLine, ...]]:
     """The lines of every invoice of a month, by who pays whom; none where nothing was used and nothing is due."""
     found: dict[Party, list[BilledLine]] = {}
-    for agreement in sorted(months, key=lambda each: each.rank):
-        lines = list(_lines(agreement, months[agreement]))
+    for priced in sorted(months, key=lambda each: each.rank):
+        lines = list(_lines(priced, months[priced]))
         if lines:
-            found.setdefault(agreement.party, []).extend(lines)
+            found.setdefault(priced.party, []).extend(lines)
     return {party: tuple(found[party]) for party in sorted(found)}
 
 
-def credited(before: Mapping[Agreement, Counted], now: Mapping[Agreement, Counted]) -> tuple[BilledLine, ...]:
+def credited(before: Mapping[Priced, Counted], now: Mapping[Priced, Counted]) -> tuple[BilledLine, ...]:
     """The lines of a credit note: what corrections that came in between change."""
     return tuple(_correction(each, before.get(each, Counted()), now[each]) for each in _changed(before, now))
 
@@ -89,31 +89,31 @@ def amount_of(lines: Iterable[BilledLine]) -> int:
     return sum(each.line.amount for each in lines)
 
 
-def _lines(agreement: Agreement, month: Counted) -> Iterator[BilledLine]:
-    prices = agreement.prices
-    priced = price(prices, month.used.units, is_active=agreement.is_active)
-    if month.used.receipts and not any(line.item in _OF_RECEIPTS for line in priced):
-        priced = (PriceLine(Item.UNITS, 0, prices.tiers[0].price, 0), *priced)
-    for line in priced:
-        yield BilledLine(agreement, line, month.used.receipts if line.item in _OF_RECEIPTS else 0)
+def _lines(priced: Priced, month: Counted) -> Iterator[BilledLine]:
+    prices = priced.prices
+    lines = price(prices, month.used.units, is_active=priced.is_active)
+    if month.used.receipts and not any(line.item in _OF_RECEIPTS for line in lines):
+        lines = (PriceLine(Item.UNITS, 0, prices.tiers[0].price, 0), *lines)
+    for line in lines:
+        yield BilledLine(priced, line, month.used.receipts if line.item in _OF_RECEIPTS else 0)
     if month.adjusted.receipts:
-        yield _correction(agreement, Counted(month.used), month)
+        yield _correction(priced, Counted(month.used), month)
 
 
 _OF_RECEIPTS = (Item.INCLUDED, Item.UNITS)
 
 
-def _correction(agreement: Agreement, before: Counted, now: Counted) -> BilledLine:
-    amount = amount_due(agreement, now) - amount_due(agreement, before)
+def _correction(priced: Priced, before: Counted, now: Counted) -> BilledLine:
+    amount = amount_due(priced, now) - amount_due(priced, before)
     line = PriceLine(Item.ADJUSTMENT, now.units - before.units, Fraction(0), amount)
-    return BilledLine(agreement, line, now.adjusted.receipts - before.adjusted.receipts)
+    return BilledLine(priced, line, now.adjusted.receipts - before.adjusted.receipts)
 
 
-def amount_due(agreement: Agreement, month: Counted) -> int:
+def amount_due(priced: Priced, month: Counted) -> int:
     """What the month comes to, in the smallest unit of the currency."""
-    return total(agreement.prices, month.units, is_active=agreement.is_active)
+    return total(priced.prices, month.units, is_active=priced.is_active)
 
 
-def _changed(before: Mapping[Agreement, Counted], now: Mapping[Agreement, Counted]) -> Sequence[Agreement]:
+def _changed(before: Mapping[Priced, Counted], now: Mapping[Priced, Counted]) -> Sequence[Priced]:
     changed = (each for each in now if now[each] != before.get(each, Counted()))
     return sorted(changed, key=lambda each: each.rank)

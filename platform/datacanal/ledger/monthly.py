@@ -9,16 +9,16 @@ from sqlalchemy.orm import Session
 
 from datacanal.domain.months import Month
 from datacanal.ledger.counting import NOTHING, Group, Span, Sum, Whose, adjusted, used
-from datacanal.ledger.invoicing import Agreement, Counted
+from datacanal.ledger.invoicing import Counted, Priced
 from datacanal.ledger.models import SubscriptionRow, TariffRow
 from datacanal.ledger.tariffs import prices_of, tariff_in
 
 _BY = ("subscription_id", "tariff_id")
 
 
-def agreements(
+def monthly(
     session: Session, subscriptions: Sequence[ColumnElement[bool]], whose: Whose, month: Month, last: int
-) -> dict[Agreement, Counted]:
+) -> dict[Priced, Counted]:
     """Those that were active in the month or used in it, counted up to the event of number `last`.
 
     The conditions say which subscriptions are meant, and which events are theirs.
@@ -29,10 +29,10 @@ def agreements(
     found = {}
     for row in session.scalars(select(SubscriptionRow).where(*subscriptions)):
         for tariff in _tariffs(session, row, *sums):
-            agreement = _agreement(row, tariff, month)
+            priced = _priced(row, tariff, month)
             counted = _counted((row.id, tariff.id), *sums)
-            if agreement.is_active or counted != Counted():
-                found[agreement] = counted
+            if priced.is_active or counted != Counted():
+                found[priced] = counted
     return found
 
 
@@ -47,8 +47,8 @@ def _tariffs(session: Session, row: SubscriptionRow, *sums: Mapping[Group, Sum])
     return [session.get_one(TariffRow, tariff) for tariff in ids]
 
 
-def _agreement(row: SubscriptionRow, tariff: TariffRow, month: Month) -> Agreement:
-    return Agreement(
+def _priced(row: SubscriptionRow, tariff: TariffRow, month: Month) -> Priced:
+    return Priced(
         subscription=row.id,
         account=row.account_id,
         seller=tariff.principal,
