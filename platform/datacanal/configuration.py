@@ -21,6 +21,7 @@ from pydantic import (
 
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
+from datacanal.protocol.money import Currency, Price
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
 _UNITS = {
@@ -113,6 +114,15 @@ class ControlSection(DoorSection):
     database: str = "sqlite"
 
 
+class CostsSection(Section):
+    """What jobs cost the service, for a product's margin: prices as text, of `currency`."""
+
+    currency: Currency = "CNY"
+    gib_scanned: Price = "0"
+    gib_crossed: Price = "0"
+    worker_hour: Price = "0"
+
+
 class GatewaySection(DoorSection):
     """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers."""
 
@@ -122,6 +132,7 @@ class GatewaySection(DoorSection):
     cache: Size = 256 * 2**20
     threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
+    costs: CostsSection = CostsSection()
 
 
 LEAST_CONTAINER_BYTES = 384 * 2**20

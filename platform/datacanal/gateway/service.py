@@ -33,6 +33,7 @@ from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.watching import Views
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.keys import pepper_of
+from datacanal.ledger.margins import rates_of
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
@@ -94,7 +95,7 @@ async def _over(
     store = await asyncio.to_thread(open_ledger, home)
     directory = Directory(store)
     await asyncio.to_thread(directory.open)
-    account = account_app(_services(home, store, views, directory, now))
+    account = account_app(_services(home, section, store, views, directory, now))
     try:
         yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
     finally:
@@ -107,7 +108,12 @@ async def _over(
 
 
 def _services(
-    home: Path, store: LedgerStore, views: Views, directory: Directory, now: Callable[[], datetime]
+    home: Path,
+    section: GatewaySection,
+    store: LedgerStore,
+    views: Views,
+    directory: Directory,
+    now: Callable[[], datetime],
 ) -> Services:
     async def catch_up() -> None:
         await views.catch_up(views.view.number)
@@ -115,7 +121,8 @@ def _services(
 
     tokens = access_tokens_of(home)
     bearers = Bearers(directory, pepper_of(home), tokens)
-    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, tokens, catch_up)
+    rates = rates_of(section.costs)
+    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, tokens, catch_up, rates)
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:

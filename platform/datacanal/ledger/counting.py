@@ -50,9 +50,14 @@ class Sum:
 NOTHING = Sum()
 
 
-def of_account(*accounts: str) -> Whose:
-    """The events of these accounts."""
-    return (_EVENTS.c.account_id.in_(accounts),)
+def of_account(tenant: str, *accounts: str) -> Whose:
+    """The events of these accounts; what internal ones are called says nothing of their tenant."""
+    return (_EVENTS.c.account_id.in_(accounts), _EVENTS.c.tenant == tenant)
+
+
+def with_product(product: str) -> Whose:
+    """Those of calls of the product alone."""
+    return (_EVENTS.c.product == product,)
 
 
 def of_product(tenant: str, product: str) -> Whose:
@@ -86,10 +91,19 @@ def adjustments(what: Sequence[Any], whose: Whose, span: Span) -> Select[Any]:
     return select(*what).select_from(corrected).where(*whose, *made, at >= span.start, at < span.end)
 
 
+def sum_halves(columns: Sequence[str]) -> list[Any]:
+    """How many events, and the sums in two halves each: no amounts are too large for what a database adds up in."""
+    return [func.count(), *(half for name in columns for half in _halves(_EVENTS.c[name]))]
+
+
+def whole_sum(found: Sequence[Any]) -> tuple[int, ...]:
+    """What `sum_halves` found; nothing adds up to 0."""
+    receipts, *halves = (int(each or 0) for each in found)
+    return receipts, *(high * _HALF + low for high, low in zip(halves[::2], halves[1::2], strict=True))
+
+
 def _sums(by: Sequence[str]) -> list[Any]:
-    """Sums in two halves, so that no amounts are too large for what a database adds up in."""
-    halves = [half for name in _COUNTED for half in _halves(_EVENTS.c[name])]
-    return [*(_EVENTS.c[name] for name in by), func.count(), *halves]
+    return [*(_EVENTS.c[name] for name in by), *sum_halves(_COUNTED)]
 
 
 def _halves(column: Any) -> tuple[Any, Any]:
@@ -100,10 +114,7 @@ def _summed(connection: Connection, by: Sequence[str], sums: Select[Any]) -> dic
     grouped = sums.group_by(*(_EVENTS.c[name] for name in by))
     found = {}
     for row in connection.execute(grouped):
-        receipts, *halves = row[len(by) :]
+        receipts, calls, rows, size, compute_ms, units = whole_sum(row[len(by) :])
         if receipts:
-            calls, rows, size, compute_ms, units = (
-                int(high) * _HALF + int(low) for high, low in zip(halves[::2], halves[1::2], strict=True)
-            )
             found[tuple(row[: len(by)])] = Sum(Amounts(calls, rows, size, compute_ms), units, receipts)
     return found

@@ -17,6 +17,7 @@ from datacanal.ledger.tariffs import tariff_in
 from datacanal.protocol.money import BookEnd, Invoice, InvoiceLine
 from datacanal.protocol.money import Party as AccountParty
 
+PREVIEW = "preview"
 _UNITS = {"calls": "calls", "rows": "rows", "bytes": "bytes", "compute_ms": "ms of computing"}
 _TEXTS = {
     Item.FLAT: "flat fee of the month",
@@ -38,11 +39,11 @@ class Drafts:
     book: BookRow
 
     def draft(self, party: Party, lines: Sequence[BilledLine]) -> Invoice:
-        """An invoice without a number."""
+        """An invoice that is not issued."""
         account = self.session.get_one(AccountRow, party.account)
         return Invoice(
-            id=None,
-            number=None,
+            id=PREVIEW,
+            number=PREVIEW,
             kind="invoice",
             seller=party.seller,
             account=AccountParty(id=account.id, name=account.name),

@@ -84,7 +84,8 @@ def _drafts(session: Session, account: str, month: Month, book: BookRow) -> Iter
 
 
 def _counted(session: Session, account: str, month: Month, last: int) -> dict[Priced, Counted]:
-    return monthly(session, [SubscriptionRow.account_id == account], of_account(account), month, last)
+    whose = of_account(session.get_one(AccountRow, account).tenant, account)
+    return monthly(session, [SubscriptionRow.account_id == account], whose, month, last)
 
 
 def _of_invoice(counted: dict[Priced, Counted], invoice: Invoice) -> dict[Priced, Counted]:

@@ -78,6 +78,7 @@ class SubscriptionRow(Owned, Base):
     """An account's right to a product; `principal` asked for it. One account has one open subscription to a product.
 
     `quotas` and `burst` are what it is held to, as JSON: the tariff's, or what the publisher agreed to instead.
+    It is paid for from `decided_at` on, which is when it was made where nobody was asked, until `ended_at`.
     """
 
     __tablename__ = "subscriptions"

@@ -61,7 +61,7 @@ def _priced(row: SubscriptionRow, tariff: TariffRow, month: Month) -> Priced:
 
 def _was_active(row: SubscriptionRow, month: Month) -> bool:
     """A subscription is active from the decision on it until its end; one that ended undecided never was."""
-    begun = row.decided_at or (row.created_at if row.state == "active" else None)
+    begun = row.decided_at
     if begun is None or row.state not in ("active", "ended"):
         return False
     return begun < month.end and (row.ended_at is None or row.ended_at > max(begun, month.start))

@@ -11,10 +11,13 @@ from pydantic import BaseModel
 import datacanal
 from datacanal.gateway.account.accounts import account_routes
 from datacanal.gateway.account.guard import caller_guard
+from datacanal.gateway.account.invoices import invoice_routes
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.account.subscriptions import subscription_routes
+from datacanal.gateway.account.tariffs import tariff_routes
+from datacanal.gateway.account.usage import usage_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
@@ -24,6 +27,7 @@ from datacanal.protocol.accounts import (
     Rotation,
     SubscriptionRequest,
 )
+from datacanal.protocol.money import CloseRequest, CreditRequest, Tariff
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
 
@@ -35,6 +39,9 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Refusal,
     KeyRequest,
     Rotation,
+    Tariff,
+    CloseRequest,
+    CreditRequest,
 )
 """What the routes read by `read_document`."""
 
@@ -70,4 +77,7 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         subscription_routes(services, caller),
         key_routes(services, caller),
         oauth_routes(services),
+        tariff_routes(services, caller),
+        usage_routes(services, caller),
+        invoice_routes(services, caller),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from datacanal.gateway.access_tokens import AccessTokens
 from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.view import View
+from datacanal.ledger.margins import Rates
 from datacanal.ledger.store import LedgerStore
 
 
@@ -17,7 +18,8 @@ from datacanal.ledger.store import LedgerStore
 class Services:
     """`views` gives the newest view; `home` holds the keys that the book does not.
 
-    `catch_up` reads what was written until now, so that nobody is refused for what was only not read yet.
+    `catch_up` reads what was written until now, so that nobody is refused for what was only not read yet. `rates` are
+    what jobs cost.
     """
 
     store: LedgerStore
@@ -28,3 +30,4 @@ class Services:
     bearers: Bearers
     tokens: AccessTokens
     catch_up: Callable[[], Awaitable[None]]
+    rates: Rates
