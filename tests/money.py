@@ -7,11 +7,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from datacanal.domain.usage import EventKind, Outcome
 from datacanal.ledger.book import Draft, append
-from datacanal.ledger.models import AccountRow, SubscriptionRow
+from datacanal.ledger.models import AccountRow, EventRow, SubscriptionRow
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.ledger.tariffs import add_tariff
 from datacanal.protocol.money import Tariff, TariffView
@@ -20,6 +20,7 @@ BEGUN = datetime(2026, 9, 20, tzinfo=UTC)
 OCTOBER = datetime(2026, 10, 15, 12, tzinfo=UTC)
 NOVEMBER = datetime(2026, 11, 15, 12, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 15, 12, tzinfo=UTC)
+_SAID = ("product", "tenant", "tariff_id", "principal", "unit")
 
 
 def tariff(name: str = "basic", **fields: Any) -> Tariff:
@@ -29,12 +30,12 @@ def tariff(name: str = "basic", **fields: Any) -> Tariff:
 
 
 class MoneyBook:
-    """The book of a home; ids count up."""
+    """The book of a home; ids count up, over all books."""
+
+    _numbers = count(1)
 
     def __init__(self, home: Path, store: LedgerStore | None = None) -> None:
         self.store = store or open_ledger(home)
-        self._numbers = count(1)
-        self._charged: dict[str, dict[str, Any]] = {}
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}_{next(self._numbers):026d}"
@@ -82,16 +83,16 @@ class MoneyBook:
         """A call of so many rows; its receipt."""
         with self.store.reading_rows() as session:
             row = session.get_one(SubscriptionRow, subscription)
-            said = {
-                "account_id": row.account_id, "subscription_id": row.id, "product": row.product, "tenant": row.tenant,
-                "tariff_id": row.tariff_id, "principal": row.principal, "unit": row.unit,
-            }  # fmt: skip
+            said = {name: getattr(row, name) for name in ("account_id", *_SAID)} | {"subscription_id": row.id}
         return self._appended(EventKind.USAGE, said, units, at, reserved_at=reserved_at or at, calls=1)
 
     def adjust(self, receipt: str, units: int, at: datetime) -> str:
         """A correction of a call; its receipt."""
         more = {"corrects": receipt, "reason": "tests", "reserved_at": at}
-        return self._appended(EventKind.ADJUST, self._charged[receipt], units, at, **more)
+        with self.store.reading_rows() as session:
+            row = session.scalars(select(EventRow).where(EventRow.id == receipt)).one()
+            said = {name: getattr(row, name) for name in ("account_id", "subscription_id", *_SAID)}
+        return self._appended(EventKind.ADJUST, said, units, at, **more)
 
     def _appended(self, kind: EventKind, said: dict[str, Any], units: int, at: datetime, **more: Any) -> str:
         receipt = self.new_id("rcp")
@@ -99,7 +100,6 @@ class MoneyBook:
         draft = Draft(id=receipt, kind=kind, units=units, rows=units, **request, **said, **more)
         with self.store.writing() as connection:
             append(connection, [draft], at)
-        self._charged[receipt] = said
         return receipt
 
     def _write(self, row: object) -> None:
