@@ -135,9 +135,9 @@ class MeterRow(Owned, Base):
     __table_args__ = (one_of("dimension", Dimension), one_of("period", Period))
 
     subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id"), primary_key=True)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
     dimension: Mapped[str] = mapped_column(String(16), primary_key=True)
     period: Mapped[str] = mapped_column(String(8), primary_key=True)
-    start: Mapped[datetime] = mapped_column(primary_key=True)
     used: Mapped[int] = mapped_column(BigInteger, default=0)
     held: Mapped[int] = mapped_column(BigInteger, default=0)
     noticed: Mapped[int] = mapped_column(default=0)
@@ -154,12 +154,13 @@ class BurstRow(Owned, Base):
 
 
 class GatewayRow(Owned, Base):
-    """A running gateway, and when it last said that it lives."""
+    """A running gateway, and when it last said that it lives; `beats` is how often it did."""
 
     __tablename__ = "gateways"
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     seen_at: Mapped[datetime]
+    beats: Mapped[int] = mapped_column(BigInteger)
 
 
 class _Call:
@@ -209,6 +210,9 @@ class BookRow(Owned, Base):
     closed_until: Mapped[datetime]
 
 
+_CORRECTING = text("corrects IS NOT NULL")
+
+
 class EventRow(_Call, Owned, Base):
     """A usage event. Never changed and never removed; `id` is the receipt's. `chain.canonical` says what is hashed.
 
@@ -223,6 +227,7 @@ class EventRow(_Call, Owned, Base):
         Index(None, "account_id", "at"),
         Index(None, "tenant", "product", "at"),
         Index(None, "subscription_id", "reserved_at"),
+        Index(None, "corrects", sqlite_where=_CORRECTING, postgresql_where=_CORRECTING),
     )
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

@@ -15,6 +15,7 @@ from datacanal.gateway.account.invoices import invoice_routes
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
+from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
 from datacanal.gateway.account.tariffs import tariff_routes
 from datacanal.gateway.account.usage import usage_routes
@@ -22,6 +23,7 @@ from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
     Approval,
+    Exchange,
     KeyRequest,
     Refusal,
     Rotation,
@@ -42,6 +44,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Tariff,
     CloseRequest,
     CreditRequest,
+    Exchange,
 )
 """What the routes read by `read_document`."""
 
@@ -80,4 +83,5 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         tariff_routes(services, caller),
         usage_routes(services, caller),
         invoice_routes(services, caller),
+        sign_in_routes(services),
     )
