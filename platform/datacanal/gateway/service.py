@@ -37,6 +37,7 @@ from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.keys import pepper_of
+from datacanal.ledger.margins import rates_of
 from datacanal.ledger.meter import Meter
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
@@ -101,9 +102,8 @@ async def _over(
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
             entitlements = Entitlements(store, now)
             bearers = Bearers(directory, pepper_of(home), tokens)
-            services = Services(
-                store, lambda: views.view, now, name, home, bearers, tokens, partial(_newest, views, directory), sign_in
-            )
+            newest, rates = partial(_newest, views, directory), rates_of(section.costs)
+            services = Services(store, lambda: views.view, now, name, home, bearers, tokens, newest, sign_in, rates)
             yield Gateway(
                 views=lambda: views.view,
                 known=lambda: (views.view.number, directory.number),

@@ -135,7 +135,7 @@ class UsageLine(Document):
     bytes: int
     compute_ms: int
     units: int
-    money: Money | None = None
+    money: list[Money] | None = None
 
 
 class Usage(Document):
@@ -181,10 +181,13 @@ class InvoiceLine(Document):
 
 
 class Invoice(Document):
-    """An invoice, a credit note (`corrects` one), or, without number and id, what an invoice would say by now."""
+    """An invoice, a credit note (`corrects` one), or what an invoice would say by now: its id and number are `preview`.
 
-    id: str | None
-    number: str | None
+    Nothing of what was issued ever changes.
+    """
+
+    id: str
+    number: str
     kind: Literal["invoice", "credit_note"]
     seller: str
     account: Party
@@ -202,6 +205,7 @@ class Invoice(Document):
 
 class InvoiceList(Document):
     invoices: list[Invoice]
+    next: str | None = Field(description="the address of the next page")
 
 
 class CloseRequest(Document):
