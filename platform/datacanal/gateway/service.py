@@ -25,10 +25,13 @@ from datacanal.gateway.data import DataRoute
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.pages import Pages
+from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.watching import Views
+from datacanal.gateway.webhook_signing import WebhookSecrets
 from datacanal.ledger.store import open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
@@ -89,9 +92,13 @@ async def _over(
     estimates = Estimates(finder.by_pairs, kitchen, executions)
     store = await asyncio.to_thread(open_ledger, home)
     account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
+    notifier = Notifier(store, WebhookSecrets(home), Poster(), now)
+    notifying = asyncio.create_task(notifier.run())
     try:
         yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
     finally:
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
         store.close()
         executions.close()
         readers.close()
