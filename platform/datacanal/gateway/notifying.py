@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 import datacanal
+from datacanal.domain.errors import StoreUnavailable
 from datacanal.gateway.posting import NotSent, Poster
 from datacanal.gateway.webhook_signing import WebhookSecrets, signed
 from datacanal.ledger.notices import Notice, is_any_due, mark_delivered, put_off, take_due
@@ -65,7 +66,7 @@ class Notifier:
         self._deliveries = {account: task for account, task in self._deliveries.items() if not task.done()}
         try:
             taken = await asyncio.to_thread(self._take, AT_ONCE - len(self._deliveries), list(self._deliveries))
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, StoreUnavailable, OSError) as error:
             _log.warning("notices_not_read", failure=type(error).__name__)
             return
         for notice in taken:
@@ -111,7 +112,7 @@ class Notifier:
         """What cannot be written now is as if the delivery had not been: it is due again when the claim ends."""
         try:
             await asyncio.to_thread(self._write_now, work)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, StoreUnavailable, OSError) as error:
             _log.warning("notice_not_marked", failure=type(error).__name__)
 
     def _write_now(self, work: Callable[[Connection], None]) -> None:
