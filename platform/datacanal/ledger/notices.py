@@ -30,27 +30,41 @@ class Notice:
     attempts: int
 
 
-def write_notice(
-    connection: Connection, account: Mapping[str, str], notice: str, cause: str, kind: str, data: Any, now: datetime
-) -> None:
-    """Note something that an account is to be told, inside a writing transaction.
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """The account that is told something."""
 
-    `account` gives `id`, `tenant` and `principal`; the same `cause` cannot be noted for it twice.
-    """
-    body = {"type": kind, "timestamp": now.isoformat(timespec="milliseconds"), "data": data}
+    id: str
+    tenant: str
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewNotice:
+    """What an account is to be told: `data` of that `type`, once for each `cause`."""
+
+    id: str
+    cause: str
+    type: str
+    data: Mapping[str, object]
+
+
+def write_notice(connection: Connection, whose: Addressee, notice: NewNotice, now: datetime) -> None:
+    """Note it, inside a writing transaction. The body has the form that Standard Webhooks 1.0 asks for."""
+    body = {"type": notice.type, "timestamp": now.isoformat(timespec="milliseconds"), "data": notice.data}
     row = {
-        "id": notice,
-        "account_id": account["id"],
-        "tenant": account["tenant"],
-        "principal": account["principal"],
-        "cause": cause,
+        "id": notice.id,
+        "account_id": whose.id,
+        "tenant": whose.tenant,
+        "principal": whose.principal,
+        "cause": notice.cause,
         "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         "state": "waiting",
         "attempts": 0,
         "due_at": now,
         "created_at": now,
     }
-    connection.execute(insert(NoticeRow), row)
+    connection.execute(insert(NoticeRow).values(row))
 
 
 def is_any_due(connection: Connection, now: datetime) -> bool:
