@@ -20,17 +20,23 @@ class JobCosts:
     worker_ms: int = 0
 
 
+def receipt_of(job: str) -> str:
+    """The receipt of what a job used."""
+    return f"rcp_{job.removeprefix('job_')}"
+
+
 def costs_of(plan: Plan | None, attempts: Sequence[AttemptRow]) -> JobCosts:
     """The sum over the attempts. A step of SQL counts as one worker, one of Python as those it asked for."""
     workers = {step.id: step.python.workers for step in plan.steps if step.python is not None} if plan else {}
     return JobCosts(
         scan_bytes=sum(attempt.scanned_bytes for attempt in attempts),
-        egress_bytes=sum(item.bytes for attempt in attempts for item in _received(attempt)),
+        egress_bytes=sum(item.bytes for attempt in attempts for item in received_by(attempt)),
         worker_ms=sum(_elapsed_ms(attempt) * workers.get(attempt.step_id, 1) for attempt in attempts),
     )
 
 
-def _received(attempt: AttemptRow) -> list[Received]:
+def received_by(attempt: AttemptRow) -> list[Received]:
+    """What other steps sent to it, failed tries included."""
     return [Received.model_validate(item) for item in json.loads(attempt.received)]
 
 

@@ -9,32 +9,27 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 import structlog
-from sqlalchemy import Connection, select, tuple_, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from datacanal.control.changes import Change
-from datacanal.control.costs import costs_of
 from datacanal.control.desk import Desk
+from datacanal.control.ended_jobs import Ended, ended_job
 from datacanal.control.signals import QUEUE
 from datacanal.domain.errors import StoreUnavailable
-from datacanal.domain.job import JobState
-from datacanal.domain.usage import Dimension, EventKind, Outcome, internal_terms
-from datacanal.ledger.book import Draft, append
+from datacanal.domain.usage import internal_terms
+from datacanal.ledger.book import Draft
 from datacanal.ledger.models import EventRow
+from datacanal.ledger.page import Page
 from datacanal.ledger.store import LedgerStore
-from datacanal.protocol.plan import Plan
-from datacanal.state.models import AttemptRow, JobRow
+from datacanal.ledger.subscribed import terms_at
+from datacanal.state.models import JobRow
 
 _AT_ONCE = 100
 _LONGEST_PAUSE_S = 60.0
 _RETRY_S = 2.0
 _log = structlog.get_logger()
-
-
-def request_of(job: str) -> str:
-    """The request id that a job's event stands under."""
-    return f"job:{job}"
 
 
 class JobMeter:
@@ -55,7 +50,7 @@ class JobMeter:
         found = await self._desk.read(self._ended)
         if found:
             await asyncio.to_thread(self._append, found)
-            await self._desk.write(lambda change: _mark(change, [job for job, _ in found]))
+            await self._desk.write(lambda change: _mark(change, [job.id for job in found]))
         return len(found)
 
     async def _written(self) -> bool:
@@ -71,47 +66,43 @@ class JobMeter:
             return False
         return True
 
-    def _ended(self, session: Session) -> list[tuple[str, Draft]]:
-        """Jobs that ended and are not marked, the oldest first, with their events."""
+    def _ended(self, session: Session) -> list[Ended]:
+        """Jobs that ended and are not marked, the oldest first."""
         unmarked = select(JobRow).where(JobRow.finished_at.is_not(None), JobRow.metered_at.is_(None))
         rows = session.scalars(unmarked.order_by(JobRow.id).limit(_AT_ONCE)).all()
-        return [(row.id, self._draft(session, row)) for row in rows]
+        return [ended_job(session, row) for row in rows]
 
-    def _draft(self, session: Session, row: JobRow) -> Draft:
-        attempts = session.scalars(select(AttemptRow).where(AttemptRow.job_id == row.id)).all()
-        costs = costs_of(Plan.model_validate_json(row.plan) if row.plan else None, attempts)
-        terms = internal_terms(row.tenant, row.principal, "")
-        return Draft(
-            id=self._desk.clock.new_id("rcp"),
-            kind=EventKind.JOB,
-            outcome=Outcome.COMPLETE if row.state == JobState.SUCCEEDED else Outcome.ABORTED,
-            tenant=row.tenant,
-            principal=row.principal,
-            account_id=terms.account,
-            request_id=request_of(row.id),
-            reserved_at=row.submitted_at,
-            unit=Dimension.CALLS.value,
-            scan_bytes=costs.scan_bytes,
-            egress_bytes=costs.egress_bytes,
-            worker_ms=costs.worker_ms,
-        )
+    def _append(self, found: Sequence[Ended]) -> None:
+        with self._ledger.writing_rows() as session:
+            page = Page(session.connection(), self._desk.clock.now())
+            there = _there(session, found)
+            for job in found:
+                if _name(job.event) not in there:
+                    page.record(job.event)
+                    self._charge(session, page, job)
+            page.write()
 
-    def _append(self, found: Sequence[tuple[str, Draft]]) -> None:
-        with self._ledger.writing() as connection:
-            drafts = [draft for _, draft in found]
-            there = _there(connection, drafts)
-            append(connection, [draft for draft in drafts if _name(draft) not in there], self._desk.clock.now())
+    def _charge(self, session: Session, page: Page, job: Ended) -> None:
+        """What it read of products, on its submitter's subscriptions, whether it fits their quotas or not."""
+        whose = job.event
+        for used in job.products:
+            terms = terms_at(session, whose.tenant, whose.principal, used.product, whose.reserved_at)
+            internal = internal_terms(whose.tenant, whose.principal, used.product)
+            page.record(used.event(self._desk.clock.new_id("rcp"), whose, terms or internal))
+            if terms is not None:
+                page.notice(terms, page.counted(terms, whose.reserved_at))
 
 
-def _name(draft: Draft) -> tuple[str, str]:
-    return draft.account_id, draft.request_id
+def _name(event: Draft) -> tuple[str, str]:
+    return event.account_id, event.request_id
 
 
-def _there(connection: Connection, drafts: Sequence[Draft]) -> Collection[tuple[str, str]]:
-    """Which of them the book has already."""
+def _there(session: Session, found: Sequence[Ended]) -> Collection[tuple[str, str]]:
+    """Which of them the book has already; with a job's own event it has all of the job's."""
     names = select(EventRow.account_id, EventRow.request_id)
-    found = names.where(tuple_(EventRow.account_id, EventRow.request_id).in_([_name(draft) for draft in drafts]))
-    return {(account, request) for account, request in connection.execute(found)}
+    wanted = [_name(job.event) for job in found]
+    rows = session.execute(names.where(tuple_(EventRow.account_id, EventRow.request_id).in_(wanted)))
+    return {(account, request) for account, request in rows}
 
 
 def _mark(change: Change, jobs: Sequence[str]) -> None:

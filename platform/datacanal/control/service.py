@@ -103,13 +103,13 @@ async def running_plane(
     door = load_site_door(configuration.home)
     recent = partial(recent_queries, configuration.home)
     places = ProductPlaces(configuration.products_store, configuration.home / "products-staging", workshop, recent)
-    plane = build_plane(store, clock, configuration.limits, sites, compiler, issuer, door, places)
+    ledger = await asyncio.to_thread(open_ledger, configuration.home, configuration.control.database)
+    plane = build_plane(store, clock, configuration.limits, sites, compiler, issuer, door, places, ledger)
     plane.members.load()
     ensure_first_tokens(plane.desk, configuration, plane.members, door.fingerprint)
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
     plane.load()
     products = plane.products
-    ledger = await asyncio.to_thread(open_ledger, configuration.home, configuration.control.database)
     parts = (
         plane.dispatcher.run,
         plane.coordinator.run,
@@ -126,7 +126,6 @@ async def running_plane(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await plane.close()
-        ledger.close()
 
 
 async def _for_ever(part: Callable[[], Awaitable[None]]) -> None:
