@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datacanal.configuration import LimitsSection
+from datacanal.control.allowance import Allowance
 from datacanal.control.catalogue import CatalogueBook
 from datacanal.control.clock import Clock
 from datacanal.control.commands import CommandBox, Refresher
@@ -29,6 +30,7 @@ from datacanal.control.uploads import UploadRelay
 from datacanal.control.words import WordsReader
 from datacanal.domain.errors import ServiceBusy
 from datacanal.domain.fairness import Limits
+from datacanal.ledger.store import LedgerStore
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Plane:
     words: WordsReader
     schedules: Schedules
     products: Products
+    ledger: LedgerStore
 
     def load(self) -> None:
         """Read what the store remembers."""
@@ -77,6 +80,7 @@ class Plane:
         await self.dispatcher.close()
         self.planner.close()
         self.desk.close()
+        self.ledger.close()
 
 
 def build_plane(
@@ -88,15 +92,18 @@ def build_plane(
     issuer: Issuer,
     door: SiteDoor,
     places: ProductPlaces,
+    ledger: LedgerStore,
 ) -> Plane:
-    """Put the parts together over an opened store."""
+    """Put the parts together over an opened store and an opened book."""
     desk = Desk(store, clock, result_expiry_s=limits.result_expiry_s)
     tokens = TokenBook(desk, door.fingerprint)
     presence = Presence(clock)
     catalogue = CatalogueBook(desk, presence)
     commands = CommandBox(desk)
     refresher = Refresher(desk, catalogue, commands, presence)
-    planner = Planner(compiler, catalogue, presence, refresher, limits.scan_bytes_per_job)
+    planner = Planner(
+        compiler, catalogue, presence, refresher, limits.scan_bytes_per_job, Allowance(desk, ledger).check
+    )
     memory = PlanMemory()
     jobs = JobService(desk, planner, memory, catalogue, presence, limits)
     coordinator = Coordinator(desk, catalogue, presence, commands, Terms(issuer, limits.result_expiry_s))
@@ -121,5 +128,6 @@ def build_plane(
         issuer=issuer,
         words=WordsReader(jobs, relay, issuer, coordinator.absence),
         products=products,
+        ledger=ledger,
         schedules=build_schedules(desk, jobs, products.versions),
     )

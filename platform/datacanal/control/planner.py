@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,7 +61,10 @@ class Compiler(Protocol):
 
 
 class Planner:
-    """Compiles in threads of its own. Close it when done."""
+    """Compiles in threads of its own. Close it when done.
+
+    `check_quotas` raises what keeps a plan from being carried out; it may block.
+    """
 
     def __init__(
         self,
@@ -70,12 +73,14 @@ class Planner:
         presence: Presence,
         refresher: Refresher,
         scan_bytes_per_job: int | None,
+        check_quotas: Callable[[Question, Plan], None],
     ) -> None:
         self._compiler = compiler
         self._catalogue = catalogue
         self._presence = presence
         self._refresher = refresher
         self._scan_bytes_per_job = scan_bytes_per_job
+        self._check_quotas = check_quotas
         self._threads = ThreadPoolExecutor(_COMPILERS, "planner")
 
     async def plan(self, question: Question) -> Compiled:
@@ -96,10 +101,15 @@ class Planner:
 
     async def _plan_once(self, question: Question) -> Compiled:
         known = self._catalogue.known(question.tenant)
-        work = partial(self._compiler.compile, question, known, self._presence.connected_sites())
+        work = partial(self._checked, question, known, self._presence.connected_sites())
         plan = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        self._check_scan(plan)
         return Compiled(plan, known.version)
+
+    def _checked(self, question: Question, known: Known, connected: frozenset[str]) -> Plan:
+        plan = self._compiler.compile(question, known, connected)
+        self._check_scan(plan)
+        self._check_quotas(question, plan)
+        return plan
 
     def _check_scan(self, plan: Plan) -> None:
         limit = self._scan_bytes_per_job

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+from datacanal.control.costs import costs_of, receipt_of, received_by
 from datacanal.control.store.jobs import problem_from
 from datacanal.domain.job import ENDED_JOBS, JobState
 from datacanal.domain.step import ACTIVE_STEPS, StepState
@@ -26,7 +27,7 @@ from datacanal.protocol.public import (
     Timeouts,
     TransferStats,
 )
-from datacanal.protocol.site import Done, EgressNote, Received
+from datacanal.protocol.site import Done, EgressNote
 from datacanal.state.models import AttemptRow, EventRow, JobRow, StepRow
 
 _SUMMARY_CHARACTERS = 200
@@ -65,6 +66,7 @@ def job_view(
         steps=steps,
         stats=_stats(row, plan, attempts, now),
         result=_result(row, plan),
+        receipt=receipt_of(row.id) if row.metered_at is not None else None,
     )
 
 
@@ -105,7 +107,7 @@ def _step_waits(row: StepRow, why_ready: WhyReady) -> str | None:
 
 
 def _stats(row: JobRow, plan: Plan | None, attempts: list[AttemptRow], now: datetime) -> JobStats:
-    received = [(attempt, item) for attempt in attempts for item in _received(attempt)]
+    received = [(attempt, item) for attempt in attempts for item in received_by(attempt)]
     transfers = [
         TransferStats.model_validate(
             {
@@ -123,13 +125,14 @@ def _stats(row: JobRow, plan: Plan | None, attempts: list[AttemptRow], now: date
         )
         for transfer in (plan.transfers if plan else [])
     ]
-    result = _result(row, plan)
+    result, costs = _result(row, plan), costs_of(plan, attempts)
     return JobStats(
         job_id=row.id,
         state=row.state,
         elapsed_ms=_milliseconds(row.submitted_at, row.finished_at or now),
-        bytes_scanned=sum(attempt.scanned_bytes for attempt in attempts),
-        bytes_moved=sum(item.bytes for _, item in received),
+        bytes_scanned=costs.scan_bytes,
+        bytes_moved=costs.egress_bytes,
+        worker_ms=costs.worker_ms,
         result_rows=result.rows if result else None,
         withheld_groups=_withheld(row),
         transfers=transfers,
@@ -143,10 +146,6 @@ def _stats(row: JobRow, plan: Plan | None, attempts: list[AttemptRow], now: date
             for step in row.steps
         ],
     )
-
-
-def _received(attempt: AttemptRow) -> list[Received]:
-    return [Received.model_validate(item) for item in json.loads(attempt.received)]
 
 
 def _result(row: JobRow, plan: Plan | None) -> ResultView | None:

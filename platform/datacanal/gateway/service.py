@@ -29,12 +29,15 @@ from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.pages import Pages
+from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
+from datacanal.gateway.webhook_signing import WebhookSecrets
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.keys import pepper_of
 from datacanal.ledger.margins import rates_of
@@ -98,7 +101,7 @@ async def _over(
     name, tokens = partial(_new_id, now), access_tokens_of(home)
     sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
-        async with _book(home, views.database, name, now) as (store, directory, meter):
+        async with _book(home, views.database, name, now) as (store, directory, meter), _notifying(home, store, now):
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
             entitlements = Entitlements(store, now)
             bearers = Bearers(directory, pepper_of(home), tokens)
@@ -138,6 +141,17 @@ async def _book(
         await meter.close()
         directory.close()
         store.close()
+
+
+@asynccontextmanager
+async def _notifying(home: Path, store: LedgerStore, now: Callable[[], datetime]) -> AsyncIterator[None]:
+    """Accounts are told of their quotas, within the block."""
+    notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
+    try:
+        yield
+    finally:
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
 
 
 async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:

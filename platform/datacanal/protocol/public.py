@@ -100,6 +100,7 @@ class JobStats(Document):
     elapsed_ms: int
     bytes_scanned: int
     bytes_moved: int
+    worker_ms: int = Field(default=0, description="the time of all attempts' workers together")
     result_rows: int | None
     withheld_groups: int = Field(default=0, description="groups that policies kept in: how many, never which")
     transfers: list[TransferStats]
@@ -126,6 +127,7 @@ class JobView(Document):
     steps: list[StepView]
     stats: JobStats
     result: ResultView | None
+    receipt: str | None = Field(default=None, description="of what it used, as soon as that stands in the ledger")
 
 
 class ResultView(Document):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from datacanal.control.plane import Plane
 from datacanal.control.products.sharing import shared_products
 from datacanal.control.uploads import Head
 from datacanal.domain.errors import BadField, DatacanalError, Forbidden, NotFound, SiteUnreachable, Unauthenticated
+from datacanal.ledger.subscribed import subscribers
 from datacanal.protocol.problem import Problem
 from datacanal.protocol.site import (
     CatalogueReport,
@@ -267,7 +269,13 @@ def _add_products(router: APIRouter, plane: Plane, acting: Any) -> None:
     @router.get("/products", response_model=SharedProducts, responses=problems())
     async def products(caller: Member = acting) -> Response:
         """The stable snapshots of data products, for the site whose lake they are."""
-        return answer(await plane.desk.read(lambda session: shared_products(session, caller.tenant)))
+        subscribed = await asyncio.to_thread(_subscribed, plane, caller.tenant)
+        return answer(await plane.desk.read(lambda session: shared_products(session, caller.tenant, subscribed)))
+
+
+def _subscribed(plane: Plane, tenant: str) -> Mapping[str, frozenset[str]]:
+    with plane.ledger.reading_rows() as session:
+        return subscribers(session, tenant)
 
 
 def _unwanted(error: DatacanalError) -> Response:

@@ -19,6 +19,7 @@ from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
 from datacanal.gateway.account.tariffs import tariff_routes
 from datacanal.gateway.account.usage import usage_routes
+from datacanal.gateway.account.webhooks import webhook_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
@@ -30,6 +31,7 @@ from datacanal.protocol.accounts import (
     SubscriptionRequest,
 )
 from datacanal.protocol.money import CloseRequest, CreditRequest, Tariff
+from datacanal.protocol.webhooks import WebhookRequest
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
 
@@ -45,6 +47,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     CloseRequest,
     CreditRequest,
     Exchange,
+    WebhookRequest,
 )
 """What the routes read by `read_document`."""
 
@@ -84,4 +87,5 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         usage_routes(services, caller),
         invoice_routes(services, caller),
         sign_in_routes(services),
+        webhook_routes(services, caller),
     )
