@@ -114,7 +114,10 @@ class ControlSection(DoorSection):
 
 
 class GatewaySection(DoorSection):
-    """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers."""
+    """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers.
+
+    `checkpoints` is the file that the ledger's checkpoints are copied to: best on another disk than the home.
+    """
 
     listen: Listen = "127.0.0.1:8401"
     store: Path = Path("products")
@@ -122,6 +125,7 @@ class GatewaySection(DoorSection):
     cache: Size = 256 * 2**20
     threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
+    checkpoints: Path | None = Field(default=None, description="absent: checkpoints.ndjson in the home")
 
 
 LEAST_CONTAINER_BYTES = 384 * 2**20
@@ -293,6 +297,11 @@ class Configuration(Section):
         return self.gateway_on(None).store
 
     @property
+    def checkpoints(self) -> Path:
+        """Where the ledger's checkpoints are copied to."""
+        return self.gateway_on(None).checkpoints or self.home / "checkpoints.ndjson"
+
+    @property
     def control_url(self) -> str:
         """Where the control plane of this file answers."""
         return url_of(self.control)
@@ -342,8 +351,11 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
     return placed.model_copy(update={"sites": [_absolute_site(base, site, store) for site in loaded.sites]})
 
 
+_FILES = ("certificate", "key", "store", "checkpoints")
+
+
 def _absolute(base: Path, section: DoorSection) -> DoorSection:
-    given = {name: file for name in ("certificate", "key", "store") if (file := getattr(section, name, None))}
+    given = {name: file for name in _FILES if (file := getattr(section, name, None))}
     return section.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
 
 

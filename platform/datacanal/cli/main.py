@@ -16,6 +16,7 @@ from datacanal.cli import (
     catalogue,
     demonstration,
     jobs,
+    ledger,
     parts,
     products,
     query,
@@ -65,7 +66,7 @@ def make_app() -> typer.Typer:
     """All commands."""
     app = typer.Typer(help="Run SQL across data lakes that stay where they are.", no_args_is_help=True, **_SETTINGS)  # type: ignore[arg-type]  # the settings are of several types
     app.callback(invoke_without_command=True)(_root)
-    groups = (parts, query, jobs, catalogue, approvals, products, schedules, tokens, demonstration, unbuilt)
+    groups = (parts, query, jobs, catalogue, approvals, products, schedules, tokens, ledger, demonstration, unbuilt)
     for register in groups:
         register.add_to(app)
     return app

@@ -11,7 +11,6 @@ _GROUPS = {
     "key": "API keys",
     "subscription": "subscriptions to data products",
     "usage": "metering",
-    "ledger": "the usage ledger",
 }
 _HINT = "Run SQL jobs with `datacanal sql`; the changelog tells when this comes."
 

@@ -160,3 +160,9 @@ class LedgerDamaged(UserError):
     advises = (
         "Keep the database and the checkpoint file as they are, and compare them with a backup from event {event}."
     )
+
+
+class ReceiptNotProven(UserError):
+    code = "receipt_not_proven"
+    says = "The receipt {receipt} is not proven: {reason}."
+    advises = "Fetch it again with its proof, once it is sealed, and the public key from who runs the ledger."

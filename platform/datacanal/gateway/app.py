@@ -41,7 +41,10 @@ _Route = Callable[[Call, View, str], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Gateway:
-    """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic)."""
+    """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic).
+
+    `not_sealed` says why the ledger is not sealed, where it is not.
+    """
 
     views: Callable[[], View]
     catch_up: Callable[[int], Awaitable[bool]]
@@ -50,6 +53,7 @@ class Gateway:
     estimates: Estimates
     now: Callable[[], datetime]
     account: ASGIApp
+    not_sealed: Callable[[], str | None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -154,9 +158,10 @@ class Gateway:
         return product_for(view, caller, name), caller
 
     def _health(self) -> dict[str, Any]:
-        """Whether the store can be read; an old view is still answered from."""
-        age_s = time.monotonic() - self.looked_at()
-        return {"status": "ok" if age_s < _STALE_S else "stale", "revision": self.views().number}
+        """Whether the store can be read and the ledger sealed; an old view is still answered from."""
+        age_s, is_sealed = time.monotonic() - self.looked_at(), self.not_sealed() is None
+        status = "stale" if age_s >= _STALE_S else "ok" if is_sealed else "not_sealed"
+        return {"status": status, "revision": self.views().number, "ledger": "sealed" if is_sealed else "not_sealed"}
 
 
 _About = Callable[[Product, Principal, dict[str, str], datetime], Any]

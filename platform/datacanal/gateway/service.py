@@ -29,7 +29,11 @@ from datacanal.gateway.pages import Pages
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.watching import Views
+from datacanal.ledger.sealing import Sequencer
+from datacanal.ledger.second_place import CHECKPOINTS
+from datacanal.ledger.signing import ledger_key
 from datacanal.ledger.store import open_ledger
+from datacanal.ledger.turns import turn_for
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
 from datacanal.serving.doors import public_tls
@@ -88,10 +92,17 @@ async def _over(
     data = DataRoute(Pages(executions, section.cache), finder, access)
     estimates = Estimates(finder.by_pairs, kitchen, executions)
     store = await asyncio.to_thread(open_ledger, home)
+    key, copy = ledger_key(home), section.checkpoints or home / CHECKPOINTS
+    sequencer = Sequencer(store, key, copy, turn_for(store, home), now)
     account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
+    sequencer.start()
     try:
-        yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
+        yield Gateway(
+            lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account,
+            lambda: sequencer.problem,
+        )  # fmt: skip
     finally:
+        await asyncio.to_thread(sequencer.close)
         store.close()
         executions.close()
         readers.close()

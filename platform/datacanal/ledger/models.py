@@ -208,6 +208,9 @@ class BookRow(Owned, Base):
     closed_until: Mapped[datetime]
 
 
+_CORRECTS = text("corrects IS NOT NULL")
+
+
 class EventRow(_Call, Owned, Base):
     """A usage event. Never changed and never removed; `id` is the receipt's. `domain.chain` says what is hashed.
 
@@ -222,6 +225,7 @@ class EventRow(_Call, Owned, Base):
         Index(None, "account_id", "at"),
         Index(None, "tenant", "product", "at"),
         Index(None, "subscription_id", "reserved_at"),
+        Index("ix_events_corrects", "corrects", sqlite_where=_CORRECTS, postgresql_where=_CORRECTS),
     )
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

@@ -21,21 +21,27 @@ class Unreadable(Exception):  # it is said of a row
 
 
 def in_pages(
-    connection: Connection, number: InstrumentedAttribute[int], names: Sequence[str], page_rows: int = _PAGE_ROWS
+    connection: Connection,
+    number: InstrumentedAttribute[int],
+    names: Sequence[str],
+    after: int | None = None,
+    until: int | None = None,
 ) -> Iterator[Row[Any]]:
     """The rows of the table that the number (its key) is of; the columns as the database keeps them, the number first.
 
+    With `after` those of higher numbers, with `until` none of a higher one.
     Raises `Unreadable` where the database cannot give one, after all before it.
     """
     # By name alone, as their types would change what is there.
     columns: list[ColumnClause[Any]] = [column(name) for name in (number.key, *names)]
     every = select(*columns).select_from(number.class_).order_by(number)
-    rows: Sequence[Row[Any]] = ()
-    count = 0
+    if until is not None:
+        every = every.where(number <= until)
+    page_rows, count = _PAGE_ROWS, after or 0
     while True:
         page = every.limit(page_rows)
         try:
-            rows = connection.execute(page.where(number > rows[-1][0]) if rows else page).all()
+            rows = connection.execute(page if after is None else page.where(number > after)).all()
         except DBAPIError:
             if page_rows == 1:
                 raise Unreadable(count + 1) from None
@@ -43,5 +49,5 @@ def in_pages(
             continue
         if not rows:
             return
-        count += len(rows)
+        count, after = count + len(rows), rows[-1][0]
         yield from rows

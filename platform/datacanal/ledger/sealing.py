@@ -17,11 +17,14 @@ from datacanal.domain.metering_errors import LedgerDamaged
 from datacanal.ledger.checkpoints import add_checkpoint, last_checkpoint
 from datacanal.ledger.models import BookRow, EventRow
 from datacanal.ledger.second_place import SecondPlace
-from datacanal.ledger.signing import LedgerKey, fingerprint
+from datacanal.ledger.signing import LedgerKey
 from datacanal.ledger.store import LedgerStore
 from datacanal.ledger.turns import Turn
+from datacanal.seals import fingerprint
 
 _EVERY_S = 0.5
+_MOST_EVENTS = 2000
+"""How many events one checkpoint covers at most: so long is a receipt's proof."""
 _log = structlog.get_logger()
 
 
@@ -59,8 +62,8 @@ class Sequencer:
 
     def _try(self) -> None:
         try:
-            if self._turn.take():
-                self.seal()
+            while self._turn.take() and self.seal() is not None:
+                pass
             self.problem = None
         except Exception as error:  # whatever it is, the next try may succeed; until then nothing is sealed
             words = str(error) if isinstance(error, LedgerDamaged | OSError) else type(error).__name__
@@ -69,7 +72,7 @@ class Sequencer:
             self.problem = words
 
     def seal(self) -> Checkpoint | None:
-        """Sign the book's end, where it grew, after completing the copy; while it is our turn.
+        """Sign the next events that no checkpoint covers, after completing the copy; while it is our turn.
 
         Raises `LedgerDamaged` where the book is not what was sealed before, or the copy not what was copied, and
         `OSError` where the copy cannot be written.
@@ -87,23 +90,31 @@ class Sequencer:
 
     def _next(self, connection: Connection, last: Checkpoint | None) -> Checkpoint | None:
         book = connection.execute(select(BookRow.seq, BookRow.head)).one()
-        self._check_goes_on(connection, last, book.seq, book.head)
-        if book.seq == (last.count if last else 0):
+        sealed = last.count if last else 0
+        _check(sealed, last.head if last else BEGINNING, _hash_of(connection, sealed))
+        _check(book.seq, book.head, _hash_of(connection, book.seq))
+        if book.seq == sealed:
             return None
+        count = min(book.seq, sealed + _MOST_EVENTS)
         unsigned = Checkpoint(
             number=last.number + 1 if last else 1,
-            count=book.seq,
-            head=book.head,
+            count=count,
+            head=_hash_of(connection, count),
             at=instant(self._now()),
             previous=last.mark if last else FIRST_MARK,
             key=fingerprint(self._key.public),
         )
         return replace(unsigned, signature=self._key.sign(unsigned.signed_text))
 
-    def _check_goes_on(self, connection: Connection, last: Checkpoint | None, count: int, head: str) -> None:
-        """What was sealed is not sealed over: the ends of then and now are those of the events."""
-        for seq, expected in ((last.count if last else 0, last.head if last else BEGINNING), (count, head)):
-            query = select(EventRow.hash).where(EventRow.seq == seq)
-            found = connection.execute(query).scalar() if seq else BEGINNING
-            if found != expected:
-                raise LedgerDamaged(event=seq, reason=f"event {seq} has not the hash that was noted for it")
+
+def _hash_of(connection: Connection, seq: int) -> str:
+    """The hash of the event of that number; nothing where there is none."""
+    if seq == 0:
+        return BEGINNING
+    return connection.execute(select(EventRow.hash).where(EventRow.seq == seq)).scalar() or ""
+
+
+def _check(seq: int, noted: str, found: str) -> None:
+    """What was noted is not sealed over: the ends of then and now are those of the events."""
+    if noted != found:
+        raise LedgerDamaged(event=seq, reason=f"event {seq} has not the hash that was noted for it")

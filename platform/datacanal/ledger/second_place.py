@@ -8,6 +8,8 @@ from pathlib import Path
 from datacanal.domain.checkpoint import FIRST_MARK, Checkpoint, read_line
 from datacanal.domain.metering_errors import LedgerDamaged
 
+CHECKPOINTS = "checkpoints.ndjson"
+"""The copy's file in the home, where no other place is configured."""
 _MOST_LINE_BYTES = 4096
 
 
@@ -25,7 +27,7 @@ class SecondPlace:
         """
         size, end = self._end()
         line = last.line.encode() if last else b""
-        if end.endswith(line) if last else not size:
+        if end == line or (last is not None and end.endswith(b"\n" + line)):
             return
         whole, _, torn = end.rpartition(b"\n")
         if last is None or not line.startswith(torn) or not _leads_to(whole, last, size - len(torn)):

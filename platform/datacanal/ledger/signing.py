@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from datacanal.domain.checkpoint import Checkpoint
 from datacanal.domain.errors import NotFound
 from datacanal.homes import write_secret
 
@@ -57,18 +54,3 @@ def read_public(file: Path) -> str:
     except (OSError, ValueError):
         raise NotFound(what="public key of a ledger in the file", name=str(file)) from None
     return text
-
-
-def fingerprint(public: str) -> str:
-    """sha256 (hex) of the public key, by which checkpoints name it."""
-    return hashlib.sha256(bytes.fromhex(public)).hexdigest()
-
-
-def is_signed(checkpoint: Checkpoint, public: str) -> bool:
-    """Whether the holder of the key signed it. Only one text is the signature: lower-case hex."""
-    try:
-        signature = bytes.fromhex(checkpoint.signature)
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(signature, checkpoint.signed_text.encode())
-    except (InvalidSignature, ValueError):
-        return False
-    return signature.hex() == checkpoint.signature and checkpoint.key == fingerprint(public)

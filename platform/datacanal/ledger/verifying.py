@@ -19,7 +19,7 @@ from datacanal.ledger.checkpoints import WHOSE
 from datacanal.ledger.models import BookRow, CheckpointRow, EventRow
 from datacanal.ledger.paging import Unreadable, in_pages
 from datacanal.ledger.recounting import Recount
-from datacanal.ledger.walking import End, Event, Fault, Pair, sound_checkpoints, walk
+from datacanal.ledger.walking import End, Event, Fault, Pair, cut_off, sound_checkpoints, walk
 
 _CHECKPOINT = [field.name for field in fields(Checkpoint)]
 _AT = _CHECKPOINT.index("at")
@@ -36,15 +36,16 @@ class Readable(Protocol):
 class Report:
     """`faults` is empty where everything holds; the last `unsealed` events no checkpoint covers yet.
 
-    `behind` is a checkpoint that the copy lacks, as after a crash: the next gateway completes it.
+    `behind` is a checkpoint that the copy lacks, as after a crash. `notes` say what is no fault and worth knowing.
     """
 
     count: int
     head: str
     sealed: Checkpoint | None
     unsealed: int
-    behind: int | None
     faults: tuple[Fault, ...]
+    behind: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def verify(store: Readable, public: str, copy: Path) -> Report:
@@ -55,18 +56,22 @@ def verify(store: Readable, public: str, copy: Path) -> Report:
     with store.reading() as connection:
         pairs = _pairs(store, connection, copy)
         seals = sound_checkpoints(pairs, public, faults, behind)
-        end = walk(_events(connection), seals, faults, recount.add, End(0, BEGINNING, None))
+        end, above = walk(_events(connection), seals, faults, recount.add, End(0, BEGINNING, None))
+        if above is not None:
+            faults.append(cut_off(above, end))
         if not any(fault.what == "event" for fault in faults):
             faults.extend(_end_faults(connection, end))
             faults.extend(recount.faults(connection))
-    return report_of(end, behind, faults)
+    return report_of(end, faults, behind[0] if behind else None)
 
 
-def report_of(end: End, behind: list[int], faults: list[Fault]) -> Report:
+def report_of(end: End, faults: list[Fault], behind: int | None = None, notes: tuple[str, ...] = ()) -> Report:
     """What a walk found, events first."""
     unsealed = end.count - (end.sealed.count if end.sealed else 0)
     ordered = sorted(faults, key=lambda fault: fault.what != "event")
-    return Report(end.count, end.head, end.sealed, unsealed, behind[0] if behind else None, tuple(ordered))
+    if behind is not None:
+        notes = (*notes, f"the copy lacks checkpoint {behind}, as after a crash: the next gateway completes it")
+    return Report(end.count, end.head, end.sealed, unsealed, tuple(ordered), behind, notes)
 
 
 def copied_lines(copy: Path) -> Iterator[str]:

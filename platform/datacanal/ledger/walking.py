@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from datacanal.domain.chain import digest, follow
 from datacanal.domain.checkpoint import FIRST_MARK, Checkpoint, read_line
-from datacanal.ledger.signing import is_signed
+from datacanal.seals import is_signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +44,35 @@ Event = Sequence[Any]
 
 def walk(
     events: Iterable[Event], seals: Iterator[Checkpoint], faults: list[Fault], each: Callable[[Event], None], start: End
-) -> End:
-    """Follow the events from `start` on, and every seal; adds the first fault of the events. `each` gets what holds."""
+) -> tuple[End, Checkpoint | None]:
+    """Follow the events from `start` on, and every seal; adds the first fault of the events. `each` gets what holds.
+
+    Also gives the first seal over more events than there are, unless the walk ended at a fault.
+    """
     end, seal = start, next(seals, None)
     for event in events:
         fault = _fault_of(event, end)
-        if fault is not None:
-            faults.append(fault)
-            break
-        each(event)
-        end = End(end.count + 1, event[-1], end.sealed)
-        if seal is not None and seal.count == end.count:
-            if seal.head != end.head:
-                faults.append(_recomputed(seal, end))
-                break
-            end, seal = End(end.count, end.head, seal), next(seals, None)
-    else:
-        if seal is not None:
-            faults.append(_cut(seal, end))
+        if fault is None:
+            each(event)
+            end = End(end.count + 1, event[-1], end.sealed)
+            if seal is None or seal.count != end.count:
+                continue
+            if seal.head == end.head:
+                end, seal = End(end.count, end.head, seal), next(seals, None)
+                continue
+            fault = _recomputed(seal, end)
+        faults.append(fault)
+        seal = None
+        break
     for _ in seals:  # what is wrong with them is found as they are read
         pass
-    return end
+    return end, seal
+
+
+def cut_off(seal: Checkpoint, end: End) -> Fault:
+    """What it is that there are fewer events than a checkpoint counts."""
+    reason = f"the events from {end.count + 1} on are missing: checkpoint {seal.number} counts {seal.count}"
+    return Fault("event", end.count + 1, seal.count, reason)
 
 
 def _fault_of(event: Event, end: End) -> Fault | None:
@@ -92,11 +100,6 @@ def _recomputed(seal: Checkpoint, end: End) -> Fault:
         f"checkpoint {seal.number} was signed over others"
     )
     return Fault("event", first, seal.count, reason)
-
-
-def _cut(seal: Checkpoint, end: End) -> Fault:
-    reason = f"the events from {end.count + 1} on are missing: checkpoint {seal.number} counts {seal.count}"
-    return Fault("event", end.count + 1, seal.count, reason)
 
 
 def sound_checkpoints(

@@ -9,11 +9,14 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 import datacanal
+from datacanal.gateway.account.guard import caller_guard
+from datacanal.gateway.account.receipts import receipt_routes
 from datacanal.gateway.account.services import Services
+from datacanal.protocol.receipts import AdjustmentRequest, ReconcileRequest
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
 
-_BODIES: tuple[type[BaseModel], ...] = ()
+_BODIES: tuple[type[BaseModel], ...] = (AdjustmentRequest, ReconcileRequest)
 """What the routes read by `read_document`."""
 
 
@@ -41,5 +44,6 @@ def account_app(services: Services) -> AccountApi:
     return app
 
 
-def _routers(_services: Services) -> Sequence[APIRouter]:
-    return ()
+def _routers(services: Services) -> Sequence[APIRouter]:
+    caller = caller_guard(services)
+    return (receipt_routes(services, caller),)
