@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datacanal.domain.errors import Kind, PolicyError, ResourceError, UserError
+from datacanal.domain.errors import ExternalError, Kind, PolicyError, ResourceError, UserError
 
 
 class KeyMalformed(UserError):
@@ -154,7 +154,7 @@ class SignInRefused(UserError):
     advises = "Begin it again; if it stays, tell the operator."
 
 
-class LedgerDamaged(UserError):
+class LedgerDamaged(ExternalError):
     code = "ledger_damaged"
     says = "The ledger does not verify: {reason}."
     advises = (

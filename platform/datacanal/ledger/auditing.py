@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from datacanal.domain.checkpoint import Checkpoint
 from datacanal.domain.errors import BadField
 from datacanal.ledger.exporting import COLUMNS, cloud_event
 from datacanal.ledger.verifying import Report, copied_lines, report_of
-from datacanal.ledger.walking import End, Fault, Pair, sound_checkpoints, walk
+from datacanal.ledger.walking import End, Event, Fault, Pair, sound_checkpoints, walk
 
 
 def verify_export(exported: Path, public: str, copy: Path) -> Report:
@@ -25,8 +25,7 @@ def verify_export(exported: Path, public: str, copy: Path) -> Report:
         raise BadField(field="--export", reason=f"{exported} holds no events")
     seals = sound_checkpoints((Pair(line, line) for line in copied_lines(copy)), public, faults, [])
     start, upcoming = _before(first, seals, faults)
-    read = ((*values, own) for *values, _, own in chain([first], events))
-    end, above = walk(read, upcoming, faults, lambda _: None, start)
+    end, above = walk(_linked(chain([first], events), start.head), upcoming, faults, lambda _: None, start)
     return report_of(end, faults, notes=tuple(_notes(start, end, above)))
 
 
@@ -52,6 +51,13 @@ def _events(exported: Path) -> Iterator[list[Any]]:
     with stream:
         for line in stream:
             yield _values(line)
+
+
+def _linked(events: Iterable[list[Any]], head: str) -> Iterator[Event]:
+    """Without the hash before each, where it is that of the one before; otherwise none of our events."""
+    for *values, before, own in events:
+        yield (*values, own if before == head else None)
+        head = own
 
 
 def _values(line: bytes) -> list[Any]:
