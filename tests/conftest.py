@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.plugins.tpch",
     "tests.plugins.estate",
     "tests.plugins.engine",
+    "tests.plugins.postgres",
 ]
 
 

@@ -10,6 +10,7 @@ from datacanal.domain.errors import (
     ServiceBusy,
     ServiceUnreachable,
     StatementError,
+    StoreUnavailable,
     error_classes,
 )
 
@@ -23,7 +24,7 @@ CANCELLED = 130
 
 def exit_code(error: DatacanalError) -> int:
     """The code for an error, raised here or told by the service."""
-    if error.code in (ServiceUnreachable.code, ServiceBusy.code):
+    if error.code in (ServiceUnreachable.code, ServiceBusy.code, StoreUnavailable.code):
         return UNREACHABLE
     if error.code == JobCancelled.code:
         return CANCELLED

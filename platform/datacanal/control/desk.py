@@ -7,12 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from datacanal.control.changes import Change
 from datacanal.control.clock import Clock
 from datacanal.control.signals import Signals
+from datacanal.control.store.opening import Store
 from datacanal.protocol.site import StepRef
 
 T = TypeVar("T")
@@ -22,10 +22,10 @@ _READERS = 4
 class Desk:
     """Runs functions in transactions. Lives on one event loop; `close` ends its threads."""
 
-    def __init__(self, engine: Engine, clock: Clock, *, result_expiry_s: float) -> None:
+    def __init__(self, store: Store, clock: Clock, *, result_expiry_s: float) -> None:
         self.clock = clock
         self.signals = Signals()
-        self._engine = engine
+        self._store = store
         self._result_expiry_s = result_expiry_s
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
@@ -44,7 +44,7 @@ class Desk:
 
     def write_now(self, work: Callable[[Change], T]) -> tuple[T, Change]:
         """The same without an event loop, for the time before one runs."""
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with Session(self._store.writer, expire_on_commit=False) as session, session.begin():
             change = Change(session, self.clock, self._result_expiry_s)
             result = work(change)
             change.finish()
@@ -55,7 +55,7 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
 
     def read_now(self, work: Callable[[Session], T]) -> T:
-        with Session(self._engine) as session:
+        with Session(self._store.reader) as session:
             return work(session)
 
     def take_stops(self, session: str) -> list[StepRef]:
@@ -71,4 +71,4 @@ class Desk:
         """Let what was begun finish, then end the threads."""
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
-        self._engine.dispose()
+        self._store.dispose()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
-
 from datacanal.configuration import LimitsSection
 from datacanal.control.catalogue import CatalogueBook
 from datacanal.control.clock import Clock
@@ -25,6 +23,7 @@ from datacanal.control.products.consents import OwnersAtSites
 from datacanal.control.products.fetching import RelayedResults
 from datacanal.control.relays import RelayDesk
 from datacanal.control.schedules.assembly import Schedules, build_schedules
+from datacanal.control.store.opening import Store
 from datacanal.control.tokens import TENANT, TokenBook
 from datacanal.control.uploads import UploadRelay
 from datacanal.control.words import WordsReader
@@ -81,7 +80,7 @@ class Plane:
 
 
 def build_plane(
-    engine: Engine,
+    store: Store,
     clock: Clock,
     limits: LimitsSection,
     sites: tuple[str, ...],
@@ -91,7 +90,7 @@ def build_plane(
     places: ProductPlaces,
 ) -> Plane:
     """Put the parts together over an opened store."""
-    desk = Desk(engine, clock, result_expiry_s=limits.result_expiry_s)
+    desk = Desk(store, clock, result_expiry_s=limits.result_expiry_s)
     tokens = TokenBook(desk, door.fingerprint)
     presence = Presence(clock)
     catalogue = CatalogueBook(desk, presence)

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
-from sqlalchemy import Engine
 
 from datacanal.configuration import Configuration
 from datacanal.control.api.app import build_app, build_site_app
@@ -26,7 +25,7 @@ from datacanal.control.plane import Plane, build_plane
 from datacanal.control.planner import Compiler
 from datacanal.control.products.assembly import ProductPlaces
 from datacanal.control.products.ports import Workshop
-from datacanal.control.store.opening import open_store
+from datacanal.control.store.opening import Store, open_store
 from datacanal.control.tokens import TENANT
 from datacanal.homes import only_one
 from datacanal.planning.rules import Rules
@@ -62,13 +61,13 @@ async def _serve(configuration: Configuration, binders: BinderPool) -> None:
     for_sites = bind_site_door(configuration.control, configuration.home)
     warming = asyncio.create_task(asyncio.to_thread(binders.start))
     clock = SystemClock()
-    engine = open_store(configuration.home, clock)
+    store = open_store(configuration.home, clock, configuration.control.database)
     await warming
     workshop = Builder(configuration.home / "products-scratch", _BUILDER_BYTES)
     workshop.clear()
     rules = Rules(subtrees=configuration.planning.subtrees, join_groups=configuration.planning.join_groups)
     async with (
-        running_plane(configuration, engine, clock, StatementCompiler(binders, rules), workshop) as plane,
+        running_plane(configuration, store, clock, StatementCompiler(binders, rules), workshop) as plane,
         answering(plane, listening, for_sites, public_tls(configuration.control, configuration.home, "control")),
     ):
         _log.info("control_ready", address=address_of(listening), sites=address_of(for_sites))
@@ -94,7 +93,7 @@ async def answering(
 
 @asynccontextmanager
 async def running_plane(
-    configuration: Configuration, engine: Engine, clock: Clock, compiler: Compiler, workshop: Workshop
+    configuration: Configuration, store: Store, clock: Clock, compiler: Compiler, workshop: Workshop
 ) -> AsyncIterator[Plane]:
     """A plane whose dispatcher, sweeper, publisher and schedules run; closed with the block."""
     sites = tuple(site.name for site in configuration.sites)
@@ -102,7 +101,7 @@ async def running_plane(
     door = load_site_door(configuration.home)
     recent = partial(recent_queries, configuration.home)
     places = ProductPlaces(configuration.products_store, configuration.home / "products-staging", workshop, recent)
-    plane = build_plane(engine, clock, configuration.limits, sites, compiler, issuer, door, places)
+    plane = build_plane(store, clock, configuration.limits, sites, compiler, issuer, door, places)
     plane.members.load()
     ensure_first_tokens(plane.desk, configuration, plane.members, door.fingerprint)
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))

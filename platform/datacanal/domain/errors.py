@@ -633,6 +633,13 @@ class ServiceBusy(ExternalError):
     advises = "Try again in a few seconds."
 
 
+class StoreUnavailable(ExternalError):
+    code = "store_unavailable"
+    retriable = True
+    says = "The service's database cannot be used now: {reason}."
+    advises = "Try again in a few seconds; nothing is lost. If it stays, tell the operator."
+
+
 class TransferRefused(ExternalError):
     code = "transfer_refused"
     says = "The transfer was refused: {reason}"

@@ -33,7 +33,8 @@ from datacanal.ledger.sealing import Sequencer
 from datacanal.ledger.second_place import CHECKPOINTS
 from datacanal.ledger.signing import ledger_key
 from datacanal.ledger.store import open_ledger
-from datacanal.ledger.turns import turn_for
+from datacanal.ledger.sealing_turns import turn_for
+from datacanal.storage.places import EMBEDDED
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
 from datacanal.serving.doors import public_tls
@@ -93,7 +94,7 @@ async def _over(
     estimates = Estimates(finder.by_pairs, kitchen, executions)
     store = await asyncio.to_thread(open_ledger, home)
     key, copy = ledger_key(home), section.checkpoints or home / CHECKPOINTS
-    sequencer = Sequencer(store, key, copy, turn_for(store, home), now)
+    sequencer = Sequencer(store, key, copy, turn_for(store, home, EMBEDDED), now)
     account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
     sequencer.start()
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from datacanal.storage.places import Place
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 DATABASE = "ledger.sqlite"
 """The embedded book's file in the home directory."""
-SCHEMA = "ledger"
-"""Where the book is in a PostgreSQL database."""
+PLACE = Place(DATABASE, "ledger", MIGRATIONS)

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select
 
 from datacanal.domain.access import Principal, owns_product
 from datacanal.domain.errors import IdempotencyConflict, NotFound
 from datacanal.domain.metering_errors import BadAmount
-from datacanal.domain.usage import Dimension, EventKind, Outcome, Period, period_start
+from datacanal.domain.usage import Dimension, EventKind, Outcome
 from datacanal.ledger.book import Draft, append
-from datacanal.ledger.models import EventRow, MeterRow
+from datacanal.ledger.models import EventRow
 from datacanal.ledger.receipts import recorded, row_of
 from datacanal.ledger.store import LedgerStore
 from datacanal.protocol.receipts import AdjustmentRequest, Receipt
@@ -56,7 +56,6 @@ class Adjustments:
             _check_amounts(amounts, _sums(connection, call))
             draft = self._draft(caller, request, call, amounts, name)
             append(connection, [draft], self._now())
-            _move_meters(connection, call, amounts)
             made = row_of(connection, EventRow, draft.id)
         assert made is not None  # noqa: S101  # it was written in this transaction
         return recorded(made), True
@@ -126,19 +125,3 @@ def _check_amounts(amounts: dict[str, int], left: dict[str, int]) -> None:
             raise BadAmount(field=field, reason=reason)
         if left[field] + amount > MOST_ADJUSTED:
             raise BadAmount(field=field, reason=f"the call would come to more than {MOST_ADJUSTED:,}")
-
-
-def _move_meters(connection: Connection, call: RowMapping, amounts: dict[str, int]) -> None:
-    for period in Period:
-        for dimension in Dimension:
-            if amounts[dimension.value]:
-                connection.execute(
-                    update(MeterRow)
-                    .where(
-                        MeterRow.subscription_id == call["subscription_id"],
-                        MeterRow.dimension == dimension.value,
-                        MeterRow.period == period.value,
-                        MeterRow.start == period_start(call["reserved_at"], period),
-                    )
-                    .values(used=MeterRow.used + amounts[dimension.value])
-                )

@@ -134,9 +134,9 @@ class MeterRow(Owned, Base):
     __table_args__ = (one_of("dimension", Dimension), one_of("period", Period))
 
     subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id"), primary_key=True)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
     dimension: Mapped[str] = mapped_column(String(16), primary_key=True)
     period: Mapped[str] = mapped_column(String(8), primary_key=True)
-    start: Mapped[datetime] = mapped_column(primary_key=True)
     used: Mapped[int] = mapped_column(BigInteger, default=0)
     held: Mapped[int] = mapped_column(BigInteger, default=0)
     noticed: Mapped[int] = mapped_column(default=0)
@@ -153,12 +153,13 @@ class BurstRow(Owned, Base):
 
 
 class GatewayRow(Owned, Base):
-    """A running gateway, and when it last said that it lives."""
+    """A running gateway, and when it last said that it lives; `beats` is how often it did."""
 
     __tablename__ = "gateways"
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     seen_at: Mapped[datetime]
+    beats: Mapped[int] = mapped_column(BigInteger)
 
 
 class _Call:
@@ -208,7 +209,7 @@ class BookRow(Owned, Base):
     closed_until: Mapped[datetime]
 
 
-_CORRECTS = text("corrects IS NOT NULL")
+_CORRECTING = text("corrects IS NOT NULL")
 
 
 class EventRow(_Call, Owned, Base):
@@ -225,7 +226,7 @@ class EventRow(_Call, Owned, Base):
         Index(None, "account_id", "at"),
         Index(None, "tenant", "product", "at"),
         Index(None, "subscription_id", "reserved_at"),
-        Index("ix_events_corrects", "corrects", sqlite_where=_CORRECTS, postgresql_where=_CORRECTS),
+        Index(None, "corrects", sqlite_where=_CORRECTING, postgresql_where=_CORRECTING),
     )
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

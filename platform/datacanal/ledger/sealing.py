@@ -19,7 +19,7 @@ from datacanal.ledger.models import BookRow, EventRow
 from datacanal.ledger.second_place import SecondPlace
 from datacanal.ledger.signing import LedgerKey
 from datacanal.ledger.store import LedgerStore
-from datacanal.ledger.turns import Turn
+from datacanal.ledger.sealing_turns import Turn
 from datacanal.seals import fingerprint
 
 _EVERY_S = 0.5

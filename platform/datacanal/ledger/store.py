@@ -11,38 +11,40 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, update
 from sqlalchemy.orm import Session
 
-from datacanal.domain.errors import NotAvailable
-from datacanal.ledger import DATABASE, MIGRATIONS
+from datacanal.ledger import PLACE
 from datacanal.ledger.models import ChangeRow
-from datacanal.storage.sqlite import open_database, read_database
+from datacanal.ledger.turns import DatabaseTurns, FileTurns, Turns
+from datacanal.storage.databases import open_to_read, open_to_write
+from datacanal.storage.places import EMBEDDED
 
 _LOCK = "ledger.lock"
 
 
 class LedgerStore:
-    """`writing` is a transaction that is alone; `reading` sees what was committed. Usable from any thread."""
+    """`writing` is a transaction that is alone; `reading` sees what was committed. Usable from any thread.
 
-    def __init__(self, writer: Engine, reader: Engine, lock: Path) -> None:
+    Both raise `StoreUnavailable` where the database is away; they work again when it is back.
+    """
+
+    def __init__(self, writer: Engine, reader: Engine, turns: Turns) -> None:
         self._writer = writer
         self._reader = reader
         self._one = threading.Lock()
-        self._lock = lock.open("a")
+        self._turns = turns
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that no other process writes beside; committed and durable at the block's end."""
-        with self._one:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            try:
-                with self._writer.begin() as connection:
-                    yield connection
-            finally:
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
+        """A transaction that no other process writes beside; committed and durable at the block's end.
+
+        `CommitUnheard` says that this is not known: ask in the next one for what was written, by its ids.
+        """
+        with self._one, self._turns.taken(self._writer) as connection:
+            yield connection
 
     @contextmanager
     def writing_rows(self) -> Iterator[Session]:
         """The same as a session of the object mapper."""
-        with self.writing() as connection, Session(connection, join_transaction_mode="control_fully") as session:
+        with self.writing() as connection, Session(connection, join_transaction_mode="rollback_only") as session:
             yield session
             session.flush()
 
@@ -69,15 +71,17 @@ class LedgerStore:
         """Let go of the database."""
         self._writer.dispose()
         self._reader.dispose()
-        self._lock.close()
+        self._turns.close()
 
 
-def open_ledger(home: Path, database: str = "sqlite") -> LedgerStore:
-    """The book of a home directory, made or migrated by whoever comes first. Raises `NotAvailable`."""
-    if database != "sqlite":
-        raise NotAvailable(key="control.database", what="this database", hint="Use sqlite.")
+def open_ledger(home: Path, database: str = EMBEDDED) -> LedgerStore:
+    """The book of a home directory or of a PostgreSQL database, made or migrated by whoever comes first.
+
+    Raises `StoreUnavailable`, and `BadConfiguration` for a database that cannot hold it.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (home / _LOCK).open("a") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)
-        writer = open_database(home / DATABASE, MIGRATIONS, begin="BEGIN IMMEDIATE")
-    return LedgerStore(writer, read_database(home / DATABASE), home / _LOCK)
+        writer = open_to_write(database, home, PLACE, begin="BEGIN IMMEDIATE")
+    turns = FileTurns(home / _LOCK) if database == EMBEDDED else DatabaseTurns()
+    return LedgerStore(writer, open_to_read(database, home, PLACE), turns)

@@ -101,9 +101,9 @@ async def control_house(
         limits=limits or LimitsSection(),
     )
     running_clock = clock()
-    engine = open_store(home, running_clock)
+    store = open_store(home, running_clock, configuration.control.database)
     builder = workshop or FakeWorkshop()
-    async with running_plane(configuration, engine, running_clock, compiler or ScriptedCompiler(), builder) as plane:
+    async with running_plane(configuration, store, running_clock, compiler or ScriptedCompiler(), builder) as plane:
         listening = bind("127.0.0.1:0", key="control.listen")
         for_sites = bind_site_door(configuration.control, home)
         tls = public_tls(public or configuration.control, home, "control")

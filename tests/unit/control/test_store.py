@@ -8,24 +8,27 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from datacanal.control.store.opening import open_store
+from datacanal.control.store.opening import Store, open_store
 from datacanal.testing.clock_fake import FakeClock
 
 
-def test_the_database_itself_refuses_a_state_that_does_not_exist(tmp_path: Path) -> None:
-    engine = open_store(tmp_path, FakeClock())
+def test_the_database_itself_refuses_a_state_that_does_not_exist(any_store: Store) -> None:
     king = text(
         "INSERT INTO tokens (id, name, role, groups, digest, created_at, tenant, principal)"
         " VALUES ('t', 'n', 'king', '[]', 'd', '2030-01-01', 't', 'p')"
     )
-    with engine.connect() as connection, pytest.raises(IntegrityError):
+    with any_store.writer.connect() as connection, pytest.raises(IntegrityError, match="ck_tokens_role"):
         connection.execute(king)
-    engine.dispose()
 
 
-def test_opening_again_keeps_the_data(tmp_path: Path) -> None:
-    open_store(tmp_path, FakeClock()).dispose()
-    engine = open_store(tmp_path, FakeClock())
-    with engine.connect() as connection:
+def test_opening_again_keeps_the_data(tmp_path: Path, any_database: str) -> None:
+    open_store(tmp_path, FakeClock(), any_database).dispose()
+    store = open_store(tmp_path, FakeClock(), any_database)
+    with store.reader.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM boots")).scalar() == 1
-    engine.dispose()
+    store.dispose()
+
+
+def test_what_reads_cannot_write(any_store: Store) -> None:
+    with any_store.reader.connect() as connection, pytest.raises(Exception, match=r"readonly|read-only|only reads"):
+        connection.execute(text("DELETE FROM boots"))

@@ -15,8 +15,9 @@ from datacanal.ledger import sealing
 from datacanal.ledger.checkpoints import add_checkpoint, checkpoint_over, last_checkpoint
 from datacanal.ledger.models import BookRow
 from datacanal.ledger.signing import PUBLIC_FILE, ledger_key, read_public
-from datacanal.ledger.turns import FileTurn, turn_for
+from datacanal.ledger.sealing_turns import FileTurn, turn_for
 from datacanal.seals import fingerprint, is_signed
+from datacanal.storage.places import EMBEDDED
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_of_two_gateways_one_has_the_turn_until_it_ends(tmp_path: Path) -> None:
 
 
 def test_a_home_has_its_turn_as_a_file(ledger: Ledger) -> None:
-    turn = turn_for(ledger.store, ledger.home)
+    turn = turn_for(ledger.store, ledger.home, EMBEDDED)
     assert isinstance(turn, FileTurn)
     assert turn.take()
     turn.give()

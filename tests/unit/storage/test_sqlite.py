@@ -12,6 +12,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, MetaData, inspect, text
 from sqlalchemy.exc import OperationalError
 
+from datacanal.ledger import MIGRATIONS as OF_LEDGER
+from datacanal.ledger.models import TABLES as LEDGER
 from datacanal.site.store.database import MIGRATIONS as OF_SITE
 from datacanal.site.store.models import Base as SiteBase
 from datacanal.state import MIGRATIONS as OF_CONTROL
@@ -20,8 +22,8 @@ from datacanal.storage.sqlite import open_database
 
 STORES = pytest.mark.parametrize(
     ("migrations", "tables"),
-    [(OF_CONTROL, TABLES), (OF_SITE, SiteBase.metadata)],
-    ids=["control", "site"],
+    [(OF_CONTROL, TABLES), (OF_LEDGER, LEDGER), (OF_SITE, SiteBase.metadata)],
+    ids=["control", "ledger", "site"],
 )
 
 

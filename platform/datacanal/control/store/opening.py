@@ -1,7 +1,8 @@
-"""Open the store of a home directory: migrated, with deadlines that this boot's clock understands."""
+"""Open the state store to write it: migrated, with deadlines that this boot's clock understands."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, select, update
@@ -11,20 +12,37 @@ from datacanal.control.changes import LEASE_S
 from datacanal.control.clock import Clock
 from datacanal.domain.job import LIVE_JOBS
 from datacanal.domain.step import ACTIVE_STEPS
-from datacanal.state import DATABASE, MIGRATIONS
+from datacanal.state import PLACE
 from datacanal.state.models import BootRow, JobRow, StepRow
-from datacanal.storage.sqlite import open_database
+from datacanal.storage.databases import open_to_read, open_to_write
+from datacanal.storage.places import EMBEDDED
 
 _SYSTEM = {"tenant": "system", "principal": "system"}
 
 
-def open_store(home: Path, clock: Clock) -> Engine:
-    """The engine on the home's migrated database. The caller holds the home's lock."""
-    engine = open_database(home / DATABASE, MIGRATIONS, begin="BEGIN")
-    with Session(engine) as session, session.begin():
+@dataclass(frozen=True)
+class Store:
+    """`writer` is the only one there is; `reader` sees what was committed, each transaction as of one moment."""
+
+    writer: Engine
+    reader: Engine
+
+    def dispose(self) -> None:
+        """Let go of the database."""
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+def open_store(home: Path, clock: Clock, database: str = EMBEDDED) -> Store:
+    """The migrated store. The caller holds the home's lock.
+
+    Raises `AlreadyRunning` where another control plane has the database, and `StoreUnavailable`.
+    """
+    writer = open_to_write(database, home, PLACE, begin="BEGIN", sole=True)
+    with Session(writer) as session, session.begin():
         _rebase(session, clock)
         _renew_leases(session, clock)
-    return engine
+    return Store(writer, open_to_read(database, home, PLACE))
 
 
 def _renew_leases(session: Session, clock: Clock) -> None:

@@ -116,6 +116,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_events_account_id_at"), "events", ["account_id", "at"], unique=False)
     op.create_index(
+        op.f("ix_events_corrects"),
+        "events",
+        ["corrects"],
+        unique=False,
+        sqlite_where=sa.text("corrects IS NOT NULL"),
+        postgresql_where=sa.text("corrects IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_events_subscription_id_reserved_at"), "events", ["subscription_id", "reserved_at"], unique=False
     )
     op.create_index(op.f("ix_events_tenant_product_at"), "events", ["tenant", "product", "at"], unique=False)
@@ -131,6 +139,7 @@ def upgrade() -> None:
         "gateways",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beats", sa.BigInteger(), nullable=False),
         sa.Column("tenant", sa.String(length=128), nullable=False),
         sa.Column("principal", sa.String(length=128), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gateways")),
@@ -281,7 +290,7 @@ def upgrade() -> None:
         sa.CheckConstraint("dimension IN ('calls', 'rows', 'bytes', 'compute_ms')", name=op.f("ck_meters_dimension")),
         sa.CheckConstraint("period IN ('hour', 'day', 'month')", name=op.f("ck_meters_period")),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_meters_subscription_id")),
-        sa.PrimaryKeyConstraint("subscription_id", "dimension", "period", "start", name=op.f("pk_meters")),
+        sa.PrimaryKeyConstraint("subscription_id", "start", "dimension", "period", name=op.f("pk_meters")),
     )
 
     number = sa.table("changes", *map(sa.column, ("id", *_WHOSE, "number")))
