@@ -16,9 +16,9 @@ from datacanal.ledger import DATABASE
 from datacanal.ledger.book import Draft, append
 from datacanal.ledger.models import AccountRow, HoldRow, MeterRow, SubscriptionRow
 from datacanal.ledger.sealing import Sequencer
+from datacanal.ledger.sealing_turns import FileTurn, Turn
 from datacanal.ledger.signing import PUBLIC_FILE, ledger_key, read_public
 from datacanal.ledger.store import LedgerStore, open_ledger
-from datacanal.ledger.sealing_turns import FileTurn, Turn
 from datacanal.ledger.verifying import Report, verify
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)

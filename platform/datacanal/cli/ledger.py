@@ -130,9 +130,10 @@ def _of_export(exported: Path, key: Path | None, copy: Path | None) -> Report:
 def _opened(configuration: Configuration) -> Iterator[LedgerStore]:
     from datacanal.ledger import DATABASE
     from datacanal.ledger.store import open_ledger
+    from datacanal.storage.places import EMBEDDED
 
     file = configuration.home / DATABASE
-    if configuration.control.database == "sqlite" and not file.is_file():
+    if configuration.control.database == EMBEDDED and not file.is_file():
         raise NotFound(what="ledger (a gateway makes it) at", name=str(file))
     store = open_ledger(configuration.home, configuration.control.database)
     try:

@@ -30,11 +30,10 @@ from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.watching import Views
 from datacanal.ledger.sealing import Sequencer
+from datacanal.ledger.sealing_turns import turn_for
 from datacanal.ledger.second_place import CHECKPOINTS
 from datacanal.ledger.signing import ledger_key
 from datacanal.ledger.store import open_ledger
-from datacanal.ledger.sealing_turns import turn_for
-from datacanal.storage.places import EMBEDDED
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
 from datacanal.serving.doors import public_tls
@@ -53,7 +52,7 @@ async def _serve(configuration: Configuration, section: GatewaySection) -> None:
     stop = stop_asked()
     listening = bind(section.listen, key="gateway.listen")
     configuration.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    views = Views(configuration.home)
+    views = Views(configuration.home, configuration.control.database)
     opening = asyncio.ensure_future(asyncio.to_thread(views.open))
     await asyncio.wait({opening, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -92,9 +91,9 @@ async def _over(
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
     data = DataRoute(Pages(executions, section.cache), finder, access)
     estimates = Estimates(finder.by_pairs, kitchen, executions)
-    store = await asyncio.to_thread(open_ledger, home)
+    store = await asyncio.to_thread(open_ledger, home, views.database)
     key, copy = ledger_key(home), section.checkpoints or home / CHECKPOINTS
-    sequencer = Sequencer(store, key, copy, turn_for(store, home, EMBEDDED), now)
+    sequencer = Sequencer(store, key, copy, turn_for(store, home, views.database), now)
     account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
     sequencer.start()
     try:

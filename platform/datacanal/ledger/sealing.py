@@ -16,10 +16,10 @@ from datacanal.domain.checkpoint import FIRST_MARK, Checkpoint
 from datacanal.domain.metering_errors import LedgerDamaged
 from datacanal.ledger.checkpoints import add_checkpoint, last_checkpoint
 from datacanal.ledger.models import BookRow, EventRow
+from datacanal.ledger.sealing_turns import Turn
 from datacanal.ledger.second_place import SecondPlace
 from datacanal.ledger.signing import LedgerKey
 from datacanal.ledger.store import LedgerStore
-from datacanal.ledger.sealing_turns import Turn
 from datacanal.seals import fingerprint
 
 _EVERY_S = 0.5

@@ -77,9 +77,9 @@ def hold_sealing(connection: Connection) -> bool:
 
 def is_alive(connection: Connection) -> bool:
     """Whether the connection answers. Raises `StoreUnavailable`."""
-    answered = connection.scalar(text("SELECT 1")) == 1
+    answered = connection.scalar(text("SELECT 1"))
     connection.commit()
-    return answered
+    return answered is not None
 
 
 def _engine(database: str, schema: str, settings: dict[str, str], **pool: Any) -> Engine:

@@ -14,8 +14,8 @@ from datacanal.domain.metering_errors import LedgerDamaged
 from datacanal.ledger import sealing
 from datacanal.ledger.checkpoints import add_checkpoint, checkpoint_over, last_checkpoint
 from datacanal.ledger.models import BookRow
-from datacanal.ledger.signing import PUBLIC_FILE, ledger_key, read_public
 from datacanal.ledger.sealing_turns import FileTurn, turn_for
+from datacanal.ledger.signing import PUBLIC_FILE, ledger_key, read_public
 from datacanal.seals import fingerprint, is_signed
 from datacanal.storage.places import EMBEDDED
 

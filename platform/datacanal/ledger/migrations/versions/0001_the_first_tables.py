@@ -127,14 +127,6 @@ def upgrade() -> None:
         op.f("ix_events_subscription_id_reserved_at"), "events", ["subscription_id", "reserved_at"], unique=False
     )
     op.create_index(op.f("ix_events_tenant_product_at"), "events", ["tenant", "product", "at"], unique=False)
-    op.create_index(
-        "ix_events_corrects",
-        "events",
-        ["corrects"],
-        unique=False,
-        sqlite_where=sa.text("corrects IS NOT NULL"),
-        postgresql_where=sa.text("corrects IS NOT NULL"),
-    )
     op.create_table(
         "gateways",
         sa.Column("id", sa.String(length=64), nullable=False),
