@@ -16,10 +16,11 @@ from datacanal.ledger import DATABASE
 from datacanal.ledger.book import Draft, append
 from datacanal.ledger.models import AccountRow, HoldRow, MeterRow, SubscriptionRow
 from datacanal.ledger.sealing import Sequencer
-from datacanal.ledger.sealing_turns import FileTurn, Turn
+from datacanal.ledger.sealing_turns import Turn, turn_for
 from datacanal.ledger.signing import PUBLIC_FILE, ledger_key, read_public
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.ledger.verifying import Report, verify
+from datacanal.storage.places import EMBEDDED
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 COPY = "checkpoints.ndjson"
@@ -49,16 +50,17 @@ class TurnOfOthers:
 class Ledger:
     """The book of a home, with a clock of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, database: str = EMBEDDED) -> None:
         self.home = home
         self.now = AT
-        self.store: LedgerStore = open_ledger(home)
+        self.database = database
+        self.store: LedgerStore = open_ledger(home, database)
         self.copy = home / COPY
         self.sequencer = self.another()
 
     def another(self, turn: Turn | None = None, copy: Path | None = None) -> Sequencer:
         """Another gateway's sequencer."""
-        turn = turn or FileTurn(self.home / "sealing.lock")
+        turn = turn or turn_for(self.store, self.home, self.database)
         return Sequencer(self.store, ledger_key(self.home), copy or self.copy, turn, lambda: self.now)
 
     def tick(self) -> datetime:

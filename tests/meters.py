@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from datacanal.domain.chain import BEGINNING
+from datacanal.domain.chain import BEGINNING, FIELDS, digest, follow
 from datacanal.domain.usage import Amounts, Burst, Dimension, Period, Quota, Terms
 from datacanal.ledger.asks import Ask
-from datacanal.ledger.chain import link
+from datacanal.ledger.chain import stored
 from datacanal.ledger.charges import Charge
 from datacanal.ledger.models import AccountRow, EventRow, HoldRow, KeyRow, MeterRow, SubscriptionRow
 from datacanal.ledger.performing import perform
@@ -120,7 +120,7 @@ def is_chained(store: LedgerStore) -> bool:
     head = BEGINNING
     with store.reading() as connection:
         for number, row in enumerate(connection.execute(select(EventRow.__table__).order_by(EventRow.seq)), start=1):
-            head = link(head, row._mapping)
+            head = follow(head, digest(stored([row._mapping[name] for name in FIELDS])))
             if (row.seq, row.hash) != (number, head):
                 return False
     return True

@@ -12,6 +12,7 @@ from datacanal.domain.checkpoint import Checkpoint, read_line
 from datacanal.domain.errors import NotFound
 from datacanal.domain.metering_errors import LedgerDamaged
 from datacanal.ledger import sealing
+from datacanal.ledger.book import end_of, extend
 from datacanal.ledger.checkpoints import add_checkpoint, checkpoint_over, last_checkpoint
 from datacanal.ledger.models import BookRow
 from datacanal.ledger.sealing_turns import FileTurn, turn_for
@@ -229,6 +230,9 @@ def test_a_file_that_is_no_public_key_is_none(tmp_path: Path, content: str | Non
 
 def test_nothing_is_appended_of_nothing(ledger: Ledger) -> None:
     ledger.add()
+    with ledger.store.writing() as connection:
+        end = end_of(connection)
+        assert extend(connection, end, [], AT) == end
     assert ledger.report().count == 0
 
 

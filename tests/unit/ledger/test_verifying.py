@@ -333,6 +333,8 @@ def test_what_is_sealed_while_the_book_is_read_is_no_fault(sound: Path, tmp_path
 def test_a_value_of_another_type_is_found(sound: Path, tmp_path: Path) -> None:
     report = after(sound, tmp_path, lambda book: book.execute("UPDATE events SET id = X'00' WHERE seq = 3"))
     assert report.faults[0].first == 3
+    report = after(sound, tmp_path, lambda book: book.execute("UPDATE events SET at = X'00' WHERE seq = 4"))
+    assert report.faults[0].first == 4
     blob = "UPDATE checkpoints SET head = CAST(head AS BLOB) WHERE number = 3"
     assert after(sound, tmp_path, lambda book: book.execute(blob)).faults[0].first == 3
 
