@@ -131,6 +131,8 @@ def test_a_copy_that_cannot_be_written_is_said_and_nothing_is_sealed_over_it(led
     ledger.add(draft(1))
     broken = ledger.another(copy=ledger.home / "missing" / "copy")
     broken.start()
+    while broken.problem is None:
+        pass
     broken.close()
     assert broken.problem is not None
     assert "No such file" in broken.problem
