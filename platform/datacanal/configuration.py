@@ -126,7 +126,10 @@ class CostsSection(Section):
 
 
 class GatewaySection(DoorSection):
-    """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers."""
+    """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers.
+
+    `checkpoints` is the file that the ledger's checkpoints are copied to: best on another disk than the home.
+    """
 
     listen: Listen = "127.0.0.1:8401"
     store: Path = Path("products")
@@ -136,6 +139,7 @@ class GatewaySection(DoorSection):
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
     costs: CostsSection = CostsSection()
     sign_in: SignInSection | None = Field(default=None, description="absent: people come with tokens alone")
+    checkpoints: Path | None = Field(default=None, description="absent: checkpoints.ndjson in the home")
 
 
 LEAST_CONTAINER_BYTES = 384 * 2**20
@@ -307,6 +311,11 @@ class Configuration(Section):
         return self.gateway_on(None).store
 
     @property
+    def checkpoints(self) -> Path:
+        """Where the ledger's checkpoints are copied to."""
+        return self.gateway_on(None).checkpoints or self.home / "checkpoints.ndjson"
+
+    @property
     def control_url(self) -> str:
         """Where the control plane of this file answers."""
         return url_of(self.control)
@@ -356,8 +365,11 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
     return placed.model_copy(update={"sites": [_absolute_site(base, site, store) for site in loaded.sites]})
 
 
+_FILES = ("certificate", "key", "store", "checkpoints")
+
+
 def _absolute(base: Path, section: DoorSection) -> DoorSection:
-    given = {name: file for name in ("certificate", "key", "store") if (file := getattr(section, name, None))}
+    given = {name: file for name in _FILES if (file := getattr(section, name, None))}
     placed: dict[str, Any] = {name: (base / file).resolve() for name, file in given.items()}
     sign_in = section.sign_in if isinstance(section, GatewaySection) else None
     if sign_in and sign_in.client_secret:

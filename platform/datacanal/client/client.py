@@ -15,6 +15,7 @@ from datacanal.client.accounts import Accounts, Keys, Subscriptions
 from datacanal.client.address import no_token, resolve_ca, resolve_gateway, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
+from datacanal.client.ledger import Ledger
 from datacanal.client.product import PageMemory, Product, version_parameters
 from datacanal.client.products import ManagedProducts
 from datacanal.client.python_job import PythonJob, PythonTerms, declared
@@ -197,6 +198,11 @@ class Client:
             if after is None:
                 break
         return found[:limit]
+
+    @property
+    def ledger(self) -> Ledger:
+        """Receipts and what proves them, at the gateway."""
+        return Ledger(self._gateway)
 
     @property
     def products(self) -> ManagedProducts:

@@ -14,6 +14,7 @@ from datacanal.gateway.account.guard import caller_guard
 from datacanal.gateway.account.invoices import invoice_routes
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
+from datacanal.gateway.account.receipts import receipt_routes
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
@@ -31,6 +32,7 @@ from datacanal.protocol.accounts import (
     SubscriptionRequest,
 )
 from datacanal.protocol.money import CloseRequest, CreditRequest, Tariff
+from datacanal.protocol.receipts import AdjustmentRequest, ReconcileRequest
 from datacanal.protocol.webhooks import WebhookRequest
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
@@ -48,6 +50,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     CreditRequest,
     Exchange,
     WebhookRequest,
+    AdjustmentRequest,
+    ReconcileRequest,
 )
 """What the routes read by `read_document`."""
 
@@ -88,4 +92,5 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         invoice_routes(services, caller),
         sign_in_routes(services),
         webhook_routes(services, caller),
+        receipt_routes(services, caller),
     )
