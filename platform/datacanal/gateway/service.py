@@ -31,6 +31,7 @@ from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.quotes import Quotes
 from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.till import Till
@@ -111,7 +112,7 @@ async def _over(
                 looked_at=lambda: views.looked_at,
                 callers=Callers(directory, bearers),
                 data=data,
-                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
+                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements, Quotes(store, now)),
                 entitlements=entitlements,
                 now=now,
                 account=account_app(services),

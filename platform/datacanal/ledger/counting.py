@@ -55,6 +55,11 @@ def of_account(tenant: str, *accounts: str) -> Whose:
     return (_EVENTS.c.account_id.in_(accounts), _EVENTS.c.tenant == tenant)
 
 
+def of_subscription(subscription: str) -> Whose:
+    """The events of one subscription."""
+    return (_EVENTS.c.subscription_id == subscription,)
+
+
 def with_product(product: str) -> Whose:
     """Those of calls of the product alone."""
     return (_EVENTS.c.product == product,)
