@@ -13,6 +13,7 @@ from datacanal.cli.session import AsJson, connect, print_json, print_table
 from datacanal.domain.errors import BadField
 from datacanal.domain.metering_errors import BadTariff
 from datacanal.protocol.money import Tariff, TariffView
+from datacanal.protocol.tariff_text import price_line
 from datacanal.protocol.wrong import reason_of
 
 Name = Annotated[str, typer.Argument(metavar="PRODUCT", help="publisher.product")]
@@ -70,23 +71,6 @@ def tariff_in(file: Path) -> Tariff:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or str(file)
         raise BadTariff(field=field, reason=reason_of(first)) from None
-
-
-def price_line(tariff: Tariff) -> str:
-    """What it costs, in a line: `100 CNY/month + 0.01/row, 50 included`."""
-    per = f"{tariff.per:,} " if tariff.per > 1 else ""
-    unit = _UNITS[tariff.unit][tariff.per > 1]
-    prices = [tariff.price] if tariff.price is not None else [tier.price for tier in tariff.tiers or []]
-    parts = [f"{tariff.flat} {tariff.currency}/month"] if tariff.flat.strip("0.") else []
-    parts.append(f"{' … '.join(str(price) for price in prices)} {tariff.currency} per {per}{unit}")
-    line = " + ".join(parts)
-    return f"{line}, {tariff.included:,} included" if tariff.included else line
-
-
-_UNITS = {
-    "calls": ("call", "calls"), "rows": ("row", "rows"), "bytes": ("byte", "bytes"),
-    "compute_ms": ("ms of computing", "ms of computing"),
-}  # fmt: skip
 
 
 def _tell(view: TariffView, as_json: bool) -> None:

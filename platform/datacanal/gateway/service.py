@@ -29,6 +29,7 @@ from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.offers import Offers
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.quotes import Quotes
@@ -114,6 +115,7 @@ async def _over(
                 data=data,
                 estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements, Quotes(store, now)),
                 entitlements=entitlements,
+                offers=Offers(store),
                 now=now,
                 account=account_app(services),
             )
