@@ -163,6 +163,48 @@ def test_tariffs_are_the_publishers(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+def test_a_product_says_what_it_costs(tmp_path: Path) -> None:
+    async def scene(town: Town, _clock: Clock) -> None:
+        ann, dev, _subscription = await sold(town)
+        tiers = [{"up_to": 1000, "price": "2"}, {"up_to": None, "price": "0.5"}]
+        await made(ann, TARIFFS, name="large", currency="JPY", per=1000, tiers=tiers)
+        await made(ann, TARIFFS, **{**BASIC, "name": "secret", "visibility": "unlisted"})
+        prices = ["100 CNY/month + 0.01 CNY per row, 50 included", "2 to 0.5 JPY per 1,000 rows"]
+        product = (await dev.get("/v1/products/pub.internal")).json()
+        assert [(each["name"], each["price_says"]) for each in product["tariffs"]] == list(
+            zip(("basic", "large"), prices, strict=True)
+        )
+        assert product["links"]["tariffs"] == TARIFFS
+        found = {each["name"]: each["prices"] for each in (await dev.get("/v1/products")).json()["products"]}
+        assert found == {"pub.internal": prices, "pub.listed": []}
+        await ann.delete(f"{TARIFFS}/basic")
+        assert [each["name"] for each in (await dev.get("/v1/products/pub.internal")).json()["tariffs"]] == ["large"]
+
+    played(tmp_path, scene)
+
+
+def test_an_estimate_is_the_price_of_the_call_in_this_month(tmp_path: Path) -> None:
+    async def scene(town: Town, clock: Clock) -> None:
+        town.home.stable("pub.bars")
+        ann, dev = town.enter("ann", "publisher"), town.enter("dev")
+        tiers = [{"up_to": 100, "price": "1"}, {"up_to": None, "price": "0.1"}]
+        await made(ann, "/v1/products/pub.bars/tariffs", name="t", currency="CNY", flat="9", tiers=tiers, included=10)
+        subscription = (await made(dev, SUBSCRIPTIONS, product="pub.bars"))["id"]
+        ask = {"json": {"limit": 20}}
+
+        async def price(client: httpx.AsyncClient) -> tuple[int, Any]:
+            said = (await client.post("/v1/products/pub.bars/estimate", **ask)).json()
+            assert said["price_says"]
+            return said["units"], said["price"] and (said["price"]["currency"], said["price"]["amount"])
+
+        assert await price(dev) == (20, ("CNY", "10.00"))  # ten of them are included
+        used(town, subscription, 100, clock())
+        assert await price(dev) == (20, ("CNY", "11.00"))  # ten in the first tier, ten in the second
+        assert (await price(ann))[1] is None
+
+    played(tmp_path, scene)
+
+
 # ---------------------------------------------------------------- usage
 
 

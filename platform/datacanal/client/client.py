@@ -16,6 +16,7 @@ from datacanal.client.address import no_token, resolve_ca, resolve_gateway, reso
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
 from datacanal.client.ledger import Ledger
+from datacanal.client.money import Invoices, Tariffs, Usages
 from datacanal.client.product import PageMemory, Product, version_parameters
 from datacanal.client.products import ManagedProducts
 from datacanal.client.python_job import PythonJob, PythonTerms, declared
@@ -208,6 +209,21 @@ class Client:
     def products(self) -> ManagedProducts:
         """Products that the caller publishes."""
         return ManagedProducts(self._connection)
+
+    @property
+    def tariffs(self) -> Tariffs:
+        """What products are offered at."""
+        return Tariffs(self._gateway)
+
+    @property
+    def usage(self) -> Usages:
+        """What was used, and what it comes to."""
+        return Usages(self._gateway)
+
+    @property
+    def invoices(self) -> Invoices:
+        """Invoices and credit notes."""
+        return Invoices(self._gateway)
 
     @property
     def accounts(self) -> Accounts:

@@ -25,9 +25,11 @@ from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
 from datacanal.gateway.notifying import Notifier
+from datacanal.gateway.offers import Offers
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.quotes import Quotes
 from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.till import Till
@@ -76,8 +78,9 @@ async def assembled(
                 looked_at=lambda: views.looked_at,
                 callers=Callers(directory, bearers),
                 data=data,
-                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
+                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements, Quotes(store, now)),
                 entitlements=entitlements,
+                offers=Offers(store),
                 now=now,
                 account=account_app(services),
                 not_sealed=lambda: sequencer.problem,

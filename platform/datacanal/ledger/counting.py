@@ -55,6 +55,11 @@ def of_account(tenant: str, *accounts: str) -> Whose:
     return (_EVENTS.c.account_id.in_(accounts), _EVENTS.c.tenant == tenant)
 
 
+def of_subscription(subscription: str) -> Whose:
+    """The events of one subscription."""
+    return (_EVENTS.c.subscription_id == subscription,)
+
+
 def with_product(product: str) -> Whose:
     """Those of calls of the product alone."""
     return (_EVENTS.c.product == product,)
@@ -87,7 +92,12 @@ def adjustments(what: Sequence[Any], whose: Whose, span: Span) -> Select[Any]:
     """The corrections of events in the span; a correction is never before what it corrects."""
     at = _CORRECTED.c.at
     corrected = _EVENTS.join(_CORRECTED, _CORRECTED.c.id == _EVENTS.c.corrects)
-    made = (_EVENTS.c.kind == EventKind.ADJUST, _EVENTS.c.at >= span.start, _EVENTS.c.seq <= span.last)
+    made = (
+        _EVENTS.c.kind == EventKind.ADJUST,
+        _CORRECTED.c.kind != EventKind.JOB,
+        _EVENTS.c.at >= span.start,
+        _EVENTS.c.seq <= span.last,
+    )
     return select(*what).select_from(corrected).where(*whose, *made, at >= span.start, at < span.end)
 
 

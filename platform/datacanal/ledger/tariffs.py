@@ -34,6 +34,13 @@ def tariffs_of(session: Session, tenant: str, product: str, *, every: bool = Fal
     return [view for view in views if every or view.tariff.visibility == "listed"]
 
 
+def offered_of(session: Session, tenant: str, products: Sequence[str]) -> list[TariffView]:
+    """The listed ones that these products are offered at."""
+    of_products = (TariffRow.tenant == tenant, TariffRow.product.in_(products), TariffRow.withdrawn_at.is_(None))
+    rows = session.scalars(select(TariffRow).where(*of_products).order_by(TariffRow.id))
+    return [view for row in rows if (view := tariff_view(row)).tariff.visibility == "listed"]
+
+
 def withdraw_tariff(session: Session, tenant: str, product: str, tariff: str, now: datetime) -> TariffView:
     """No new subscriptions to it from now on; by its id or its name. Raises `UnknownTariff`."""
     row = offered_tariff(session, tenant, product, tariff)

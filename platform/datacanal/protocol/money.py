@@ -34,9 +34,9 @@ Currency = Annotated[str, AfterValidator(_known_currency)]
 
 
 class TariffTier(Document):
-    """Units of a month up to and with that number, counted beyond the included ones; `null` in the last tier."""
+    """Units of a month up to and with that number, counted beyond the included ones; absent in the last tier."""
 
-    up_to: int | None = Field(ge=1, le=MOST_AMOUNT)
+    up_to: int | None = Field(default=None, ge=1, le=MOST_AMOUNT)
     price: Price
 
 
@@ -92,7 +92,7 @@ class Tariff(Document):
         ends = [tier.up_to for tier in self.tiers or []]
         inner = [end for end in ends[:-1] if end is not None]
         if ends and (ends[-1] is not None or len(inner) < len(ends) - 1 or inner != sorted(set(inner))):
-            raise ValueError("tiers: up_to grows from tier to tier and is null in the last one alone")
+            raise ValueError("tiers: up_to grows from tier to tier, and the last one alone has none")
         return self
 
     @model_validator(mode="after")
