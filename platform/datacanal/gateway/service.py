@@ -18,18 +18,25 @@ import structlog
 from datacanal.configuration import Configuration, GatewaySection
 from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
+from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.account.app import account_app
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.app import Gateway
+from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.data import DataRoute
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.pages import Pages
+from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.watching import Views
-from datacanal.ledger.store import open_ledger
+from datacanal.gateway.webhook_signing import WebhookSecrets
+from datacanal.ledger.directory import Directory
+from datacanal.ledger.keys import pepper_of
+from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
 from datacanal.serving.doors import public_tls
@@ -88,15 +95,33 @@ async def _over(
     data = DataRoute(Pages(executions, section.cache), finder, access)
     estimates = Estimates(finder.by_pairs, kitchen, executions)
     store = await asyncio.to_thread(open_ledger, home, views.database)
-    account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
+    directory = Directory(store)
+    await asyncio.to_thread(directory.open)
+    account = account_app(_services(home, store, views, directory, now))
+    notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
     try:
         yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
     finally:
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
+        directory.close()
         store.close()
         executions.close()
         readers.close()
         access.close()
         views.close()
+
+
+def _services(
+    home: Path, store: LedgerStore, views: Views, directory: Directory, now: Callable[[], datetime]
+) -> Services:
+    async def catch_up() -> None:
+        await views.catch_up(views.view.number)
+        await directory.catch_up(directory.number)
+
+    tokens = access_tokens_of(home)
+    bearers = Bearers(directory, pepper_of(home), tokens)
+    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, tokens, catch_up)
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, update
 
+from datacanal.domain.chain import FIELDS, digest, follow, instant
 from datacanal.domain.usage import EventKind, Outcome
-from datacanal.ledger.chain import link
 from datacanal.ledger.models import BookRow, EventRow
+from datacanal.ledger.prepared import Lookup, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +49,62 @@ class Draft:
     reason: str | None = None
 
 
-def append(connection: Connection, drafts: Sequence[Draft], now: datetime) -> datetime:
-    """Write the events, inside a writing transaction; gives their common time.
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the book ends: the last event's number, hash and time, and until when periods are closed."""
 
-    The time is never before that of the last event, nor before the end of a closed period.
-    """
+    seq: int
+    head: str
+    at: datetime
+    closed_until: datetime
+
+    def next_at(self, now: datetime) -> datetime:
+        """The time of an event written now: never before the last one's, nor before the end of a closed period."""
+        return max(now, self.at, self.closed_until)
+
+
+def append(connection: Connection, drafts: Sequence[Draft], now: datetime) -> datetime:
+    """Write the events, inside a writing transaction; gives their common time, `End.next_at`."""
     if not drafts:
         return now
-    book = connection.execute(select(BookRow.seq, BookRow.head, BookRow.at, BookRow.closed_until)).one()
-    at: datetime = max(now, book.at, book.closed_until)
-    seq, head = book.seq, book.head
+    end = end_of(connection)
+    extend(connection, end, drafts, now)
+    return end.next_at(now)
+
+
+def end_of(connection: Connection) -> End:
+    """Where the book ends, inside a transaction."""
+    return End(*_BOOK.rows(connection, [(1,)])[0])
+
+
+def extend(connection: Connection, end: End, drafts: Sequence[Draft], now: datetime) -> End:
+    """Write the events after the end that was read in the same writing transaction; gives the end after them."""
+    if not drafts:
+        return end
+    at = end.next_at(now)
+    at_text = instant(at)
+    seq, head = end.seq, end.head
     rows: list[dict[str, Any]] = []
     for draft in drafts:
         seq += 1
-        row = {**asdict(draft), "seq": seq, "at": at}
-        row["hash"] = head = link(head, row)
+        written = _written(draft)
+        reserved_at = draft.reserved_at
+        reserved_text = at_text if reserved_at is at else instant(reserved_at)
+        head = follow(head, digest((seq, *written[:3], at_text, reserved_text, *written[3:])))
+        row = dict(zip(FIELDS, (seq, *written[:3], at, reserved_at, *written[3:]), strict=True))
+        row["hash"] = head
         rows.append(row)
-    connection.execute(insert(EventRow), rows)
-    connection.execute(update(BookRow).values(seq=seq, head=head, at=at))
-    return at
+    _EVENTS.run(connection, rows)
+    _END.run(connection, [{"seq": seq, "head": head, "at": at}])
+    return End(seq, head, at, end.closed_until)
+
+
+def _written(draft: Draft) -> tuple[Any, ...]:
+    identity, kind, outcome, *rest = _VALUES(draft)
+    return (identity, str(kind), str(outcome), *rest)
+
+
+_VALUES = attrgetter(*(name for name in FIELDS if name not in ("seq", "at", "reserved_at")))
+_BOOK = Lookup([BookRow.seq, BookRow.head, BookRow.at, BookRow.closed_until], [BookRow.id])
+_EVENTS = Write(insert(EventRow).values({name: bindparam(name) for name in (*FIELDS, "hash")}))
+_END = Write(update(BookRow).values({name: bindparam(name) for name in ("seq", "head", "at")}))

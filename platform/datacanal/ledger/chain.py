@@ -1,35 +1,44 @@
-"""The hash chain of the book: what of an event is hashed, and how one hash follows from the one before."""
+"""Events of the book as they are hashed: before they are written, and as a database gives them back."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-BEGINNING = "0" * 64
-"""What stands for the hash before the first event."""
+from datacanal.domain.chain import FIELDS, digest, follow, instant
 
-FIELDS = (
-    "seq", "id", "kind", "outcome", "at", "reserved_at", "tenant", "principal", "account_id", "subscription_id",
-    "key_id", "request_id", "product", "version", "snapshot", "query_digest", "policy_digest", "tariff_id", "unit",
-    "calls", "rows", "bytes", "compute_ms", "units", "scan_bytes", "egress_bytes", "worker_ms", "corrects", "reason",
-)  # fmt: skip
-"""Every column of an event but its hash, in the order that they are hashed in."""
-
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def canonical(event: Mapping[str, Any]) -> str:
-    """The text of an event that is hashed: a JSON array of `FIELDS`, instants in UTC with microseconds."""
-    return _JSON([_plain(event[name]) for name in FIELDS])
+TIMES = (FIELDS.index("at"), FIELDS.index("reserved_at"))
 
 
 def link(before: str, event: Mapping[str, Any]) -> str:
     """The hash (sha256, hex) of an event that follows the event of that hash."""
-    return hashlib.sha256(f"{before}\n{canonical(event)}".encode("utf-8", "surrogatepass")).hexdigest()
+    return follow(before, digest(hashed(event)))
 
 
-def _plain(value: Any) -> Any:
-    return value.astimezone(UTC).isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+def hashed(event: Mapping[str, Any]) -> list[Any]:
+    """The values of an event that are hashed, of a mapping with its instants as `datetime`."""
+    values = [event[name] for name in FIELDS]
+    for place in TIMES:
+        values[place] = instant(values[place])
+    return values
+
+
+def stored(row: Sequence[Any]) -> list[Any]:
+    """The same of the values that the database keeps, in the order of `FIELDS`; what follows them stays.
+
+    No two contents of a row give the same: text that is stored in another form than ours is marked as such.
+    """
+    values = list(row)
+    for place in TIMES:
+        values[place] = stored_instant(values[place])
+    return values
+
+
+def stored_instant(value: Any) -> Any:
+    """An instant as the database keeps it (SQLite: as text without its zone) in the form that is hashed."""
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, str):
+        return f"{value[:10]}T{value[11:]}+00:00" if value[10:11] == " " else f"?{value}"
+    return value

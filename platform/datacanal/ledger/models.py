@@ -153,12 +153,13 @@ class BurstRow(Owned, Base):
 
 
 class GatewayRow(Owned, Base):
-    """A running gateway, and when it last said that it lives."""
+    """A running gateway, and when it last said that it lives; `beats` is how often it did."""
 
     __tablename__ = "gateways"
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     seen_at: Mapped[datetime]
+    beats: Mapped[int] = mapped_column(BigInteger)
 
 
 class _Call:
@@ -208,6 +209,9 @@ class BookRow(Owned, Base):
     closed_until: Mapped[datetime]
 
 
+_CORRECTING = text("corrects IS NOT NULL")
+
+
 class EventRow(_Call, Owned, Base):
     """A usage event. Never changed and never removed; `id` is the receipt's. `chain.canonical` says what is hashed.
 
@@ -222,6 +226,7 @@ class EventRow(_Call, Owned, Base):
         Index(None, "account_id", "at"),
         Index(None, "tenant", "product", "at"),
         Index(None, "subscription_id", "reserved_at"),
+        Index(None, "corrects", sqlite_where=_CORRECTING, postgresql_where=_CORRECTING),
     )
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

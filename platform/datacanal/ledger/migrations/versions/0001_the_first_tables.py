@@ -115,6 +115,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_events_account_id_at"), "events", ["account_id", "at"], unique=False)
     op.create_index(
+        op.f("ix_events_corrects"),
+        "events",
+        ["corrects"],
+        unique=False,
+        sqlite_where=sa.text("corrects IS NOT NULL"),
+        postgresql_where=sa.text("corrects IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_events_subscription_id_reserved_at"), "events", ["subscription_id", "reserved_at"], unique=False
     )
     op.create_index(op.f("ix_events_tenant_product_at"), "events", ["tenant", "product", "at"], unique=False)
@@ -122,6 +130,7 @@ def upgrade() -> None:
         "gateways",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beats", sa.BigInteger(), nullable=False),
         sa.Column("tenant", sa.String(length=128), nullable=False),
         sa.Column("principal", sa.String(length=128), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gateways")),

@@ -1,0 +1,116 @@
+"""Whether a call fits what is left of its quotas, what is left then, and what is to be told; nothing here is I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from datacanal.domain.metering_errors import BadAmount, QuotaExhausted
+from datacanal.domain.usage import MOST_AMOUNT, Amounts, Dimension, Period, Quota, period_end, period_start
+from datacanal.ledger.charges import Left
+
+NOTICED_AT = (80, 100)
+"""At which percentages of a quota its account is told."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """A meter while calls are charged: what of a period is used and held. `percent` is what was told already."""
+
+    subscription: str
+    dimension: Dimension
+    period: Period
+    start: datetime
+    used: int = 0
+    held: int = 0
+    percent: int = 0
+
+    @property
+    def taken(self) -> int:
+        """Used or held: what nobody else can have."""
+        return self.used + self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A quota and the meter of its period."""
+
+    quota: Quota
+    tally: Tally
+
+
+def check_amounts(amounts: Amounts) -> None:
+    """Raises `BadAmount` for one that is below 0 or above `MOST_AMOUNT`."""
+    for dimension in Dimension:
+        if not 0 <= amounts.of(dimension) <= MOST_AMOUNT:
+            raise BadAmount(field=dimension.value, reason=f"{amounts.of(dimension)} is not between 0 and {MOST_AMOUNT}")
+
+
+def check_quotas(counted: Sequence[Counted], asked: Amounts, now: datetime) -> None:
+    """Raises `QuotaExhausted`, which names all quotas that the amounts do not fit into."""
+    violated = [each for each in counted if not _fits(each, asked)]
+    if violated:
+        first = violated[0]
+        raise QuotaExhausted(
+            [each.quota.name for each in violated],
+            retry_after_s=max(1, _seconds_left(first.tally, now)),
+            first=_words(first, asked),
+        )
+
+
+def _fits(counted: Counted, asked: Amounts) -> bool:
+    amount = asked.of(counted.quota.dimension)
+    most = MOST_AMOUNT if counted.quota.soft else counted.quota.amount
+    return amount == 0 or counted.tally.taken + amount <= most
+
+
+def _words(counted: Counted, asked: Amounts) -> str:
+    quota = counted.quota
+    left = max(0, quota.amount - counted.tally.taken)
+    return f"{quota.name}: {left} of {quota.amount} are left, {asked.of(quota.dimension)} were asked for"
+
+
+def left_of(counted: Iterable[Counted], now: datetime) -> tuple[Left, ...]:
+    """What is left of the quotas."""
+    return tuple(_left(each.quota, each.tally, now) for each in counted)
+
+
+def _left(quota: Quota, tally: Tally, now: datetime) -> Left:
+    return Left(
+        name=quota.name,
+        amount=quota.amount,
+        window_s=int((period_end(tally.start, quota.period) - tally.start).total_seconds()),
+        unit="" if quota.dimension is Dimension.CALLS else quota.dimension.value,
+        remaining=max(0, quota.amount - tally.taken),
+        reset_s=_seconds_left(tally, now),
+        soft=quota.soft,
+        share=tally.taken / quota.amount if quota.amount else 1.0 + tally.taken,
+    )
+
+
+def _seconds_left(tally: Tally, now: datetime) -> int:
+    return max(0, math.ceil((period_end(tally.start, tally.period) - now).total_seconds()))
+
+
+def passed(quota: Quota, tally: Tally) -> Iterator[int]:
+    """The percentages of the quota that are used by now and were not told yet."""
+    for percent in NOTICED_AT:
+        if tally.percent < percent and tally.used * 100 >= quota.amount * percent:
+            yield percent
+
+
+def starts(at: datetime) -> tuple[tuple[Period, datetime], ...]:
+    """The periods that an instant counts in."""
+    return tuple((period, period_start(at, period)) for period in Period)
+
+
+def at_most(asked: Amounts, most: Amounts) -> Amounts:
+    """Of each dimension the smaller amount."""
+    return Amounts(
+        min(asked.calls, most.calls),
+        min(asked.rows, most.rows),
+        min(asked.bytes, most.bytes),
+        min(asked.compute_ms, most.compute_ms),
+    )

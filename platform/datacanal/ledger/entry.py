@@ -1,0 +1,81 @@
+"""Whether whoever calls may still do so, as the book has it in the transaction that charges them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, update
+
+from datacanal.domain.metering_errors import KeyExpired, KeyRevoked, KeyWrong, SubscriptionNotActive
+from datacanal.ledger.charges import Charge
+from datacanal.ledger.models import KeyRow, SubscriptionRow
+from datacanal.ledger.prepared import Lookup, Write
+from datacanal.ledger.shelf import Shelf
+
+_SAID_AGAIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class Entry:
+    """The keys and subscriptions that are used in a transaction."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+        self._keys: Shelf[str, _Key] = Shelf(self._read_keys)
+        self._states: Shelf[str, str] = Shelf(self._read_states)
+        self._used: set[str] = set()
+
+    def fetch(self, charges: Collection[Charge]) -> None:
+        """Read at once what `check` will ask for."""
+        self._keys.fetch([each.key for each in charges if each.key])
+        self._states.fetch([each.terms.subscription for each in charges if each.terms.subscription])
+
+    def check(self, charge: Charge) -> None:
+        """Raises `KeyWrong`, `KeyRevoked`, `KeyExpired` or `SubscriptionNotActive`."""
+        if charge.key is not None:
+            self._check_key(charge.key)
+        subscription = charge.terms.subscription
+        if subscription is not None and (state := self._states.get(subscription)) != "active":
+            raise SubscriptionNotActive(
+                subscription=subscription, product=charge.terms.product, state=state or "not there"
+            )
+
+    def used(self, key: str | None) -> None:
+        """The key was used; the book says when, to the minute."""
+        found = None if key is None else self._keys.get(key)
+        if key and found and (found.last_used_at is None or found.last_used_at <= self._now - _SAID_AGAIN):
+            self._used.add(key)
+
+    def write(self) -> None:
+        """Write when keys were used."""
+        _USED.run(self._connection, [{"its_id": key, "last_used_at": self._now} for key in self._used])
+
+    def _check_key(self, key: str) -> None:
+        found = self._keys.get(key)
+        if found is None:
+            raise KeyWrong
+        if found.revoked_at is not None:
+            raise KeyRevoked(key=key, revoked_at=found.revoked_at.isoformat())
+        if found.expires_at is not None and found.expires_at <= self._now:
+            raise KeyExpired(key=key, expired_at=found.expires_at.isoformat())
+
+    def _read_keys(self, keys: Collection[str]) -> Iterator[tuple[str, _Key]]:
+        for key, *times in _KEYS.rows(self._connection, [(each,) for each in keys]):
+            yield key, _Key(*times)
+
+    def _read_states(self, subscriptions: Collection[str]) -> Iterator[tuple[str, str]]:
+        yield from ((key, state) for key, state in _STATES.rows(self._connection, [(each,) for each in subscriptions]))
+
+
+_KEYS = Lookup([KeyRow.id, KeyRow.expires_at, KeyRow.revoked_at, KeyRow.last_used_at], [KeyRow.id])
+_STATES = Lookup([SubscriptionRow.id, SubscriptionRow.state], [SubscriptionRow.id])
+_USED = Write(update(KeyRow).where(KeyRow.id == bindparam("its_id")).values(last_used_at=bindparam("last_used_at")))

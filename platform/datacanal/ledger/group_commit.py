@@ -1,0 +1,118 @@
+"""One transaction for all that ask while the last one is committed: a queue, a thread, and the event loop's futures."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from datacanal.domain.errors import ServiceBusy
+from datacanal.ledger.store import LedgerStore
+
+A = TypeVar("A")
+_MOST = 256
+_MANY = 4
+_GATHER_S = 0.002
+_log = structlog.get_logger()
+
+Answer = Any
+"""What an ask came to: its answer, or the error that is raised to whoever asked."""
+
+
+@dataclass(slots=True)
+class _Asked(Generic[A]):
+    ask: A
+    future: asyncio.Future[Any]
+    unheard: Callable[[Any], None] | None
+
+
+class GroupCommit(Generic[A]):
+    """`write` does the asks in one transaction, in order, and gives their answers; a thread calls it until `close`."""
+
+    def __init__(self, store: LedgerStore, write: Callable[[Connection, Sequence[A]], list[Answer]]) -> None:
+        self._store = store
+        self._write = write
+        self._queue: deque[_Asked[A]] = deque()
+        self._some = threading.Event()
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def ask(self, ask: A, unheard: Callable[[Any], None] | None = None) -> Any:
+        """The answer, after it is durable. `unheard` gets the answer if nobody waits for it any more by then."""
+        future = asyncio.get_running_loop().create_future()
+        self._queue.append(_Asked(ask, future, unheard))
+        self._some.set()
+        return await future
+
+    async def close(self) -> None:
+        """Write what was asked for by now, and end."""
+        self._closing = True
+        self._some.set()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        size = 0
+        while True:
+            self._some.wait()
+            if size >= _MANY and not self._closing:
+                time.sleep(_GATHER_S)  # many are under way: one commit for more of them costs each of them less
+            self._some.clear()
+            if self._queue:
+                size = self._one_batch()
+            elif self._closing:
+                return
+            if self._queue or self._closing:
+                self._some.set()
+
+    def _one_batch(self) -> int:
+        batch: list[_Asked[A]] = []
+        try:
+            with self._store.writing() as connection:
+                batch.extend(self._taken())  # not before: whoever asks while this waits for its turn comes along
+                answers = self._write(connection, [each.ask for each in batch])
+        except Exception:  # whatever one of them broke, the others are written
+            batch = batch or self._taken()
+            answers = [self._alone(each.ask) for each in batch]
+        self._answer(batch, answers)
+        return len(batch)
+
+    def _taken(self) -> list[_Asked[A]]:
+        return [self._queue.popleft() for _ in range(min(len(self._queue), _MOST))]
+
+    def _alone(self, ask: A) -> Answer:
+        try:
+            with self._store.writing() as connection:
+                return self._write(connection, [ask])[0]
+        except Exception as error:
+            _log.error("not_written", ask=type(ask).__name__, error=type(error).__name__)
+            return ServiceBusy(reason="what is used cannot be written down")
+
+    def _answer(self, batch: Sequence[_Asked[A]], answers: Sequence[Answer]) -> None:
+        assert self._loop is not None  # noqa: S101  # start() came before any ask
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_tell, batch, answers)
+
+
+def _tell(batch: Sequence[_Asked[Any]], answers: Sequence[Answer]) -> None:
+    for asked, answer in zip(batch, answers, strict=True):
+        if asked.future.done():
+            if asked.unheard is not None and not isinstance(answer, BaseException):
+                asked.unheard(answer)
+        elif isinstance(answer, BaseException):
+            asked.future.set_exception(answer)
+        else:
+            asked.future.set_result(answer)

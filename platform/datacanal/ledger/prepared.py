@@ -1,0 +1,121 @@
+"""Statements that are compiled once and run on the driver's own cursor: the hot path of the book.
+
+Text, order of parameters and conversion of values are what SQLAlchemy makes of the same statement; what is left out is
+making them anew for every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BindParameter, Column, Connection, Dialect, Select, UpdateBase, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+_Convert = Callable[[Any], Any]
+
+
+class Lookup:
+    """Rows by the values of some columns, any number at once."""
+
+    def __init__(self, columns: Sequence[InstrumentedAttribute[Any]], by: Sequence[InstrumentedAttribute[Any]]) -> None:
+        self._columns = columns
+        self._by = by
+        self._texts: dict[tuple[str, int], str] = {}
+        self._conversions: dict[str, tuple[Sequence[tuple[int, _Convert]], Sequence[tuple[int, _Convert]]]] = {}
+
+    def rows(self, connection: Connection, keys: Collection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rows in which the columns `by` have the values of one of the keys; none for no key."""
+        if not keys:
+            return []
+        known = list(keys)
+        known += known[-1:] * (_power_of_two(len(known)) - len(known))  # few lengths, so few texts
+        dialect = connection.dialect
+        text = self._texts.get((dialect.name, len(known))) or self._compile(dialect, len(known))
+        ins, outs = self._conversions.get(dialect.name) or self._convert(dialect)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(text, [value for key in known for value in _converted(key, ins)])
+            return [_converted(row, outs) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def _compile(self, dialect: Dialect, size: int) -> str:
+        sample = [tuple(_sample(column) for column in self._by)] * size
+        statement: Select[Any] = select(*self._columns).where(tuple_(*self._by).in_(sample))
+        text = _compiled(statement, dialect).string
+        self._texts[(dialect.name, size)] = text
+        return text
+
+    def _convert(self, dialect: Dialect) -> tuple[Sequence[tuple[int, _Convert]], Sequence[tuple[int, _Convert]]]:
+        ins = _conversions([_of(each.type, dialect).bind_processor(dialect) for each in self._by])
+        outs = _conversions([_of(each.type, dialect).result_processor(dialect, None) for each in self._columns])
+        self._conversions[dialect.name] = (ins, outs)
+        return ins, outs
+
+
+class Write:
+    """An insertion, change or removal, for any number of rows; rows are given by the names of its parameters."""
+
+    def __init__(self, statement: UpdateBase) -> None:
+        self._statement = statement
+        self._prepared: dict[str, tuple[str, Sequence[str], Sequence[tuple[int, _Convert]]]] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the rows, in their order."""
+        if not rows:
+            return
+        dialect = connection.dialect
+        text, names, ins = self._prepared.get(dialect.name) or self._prepare(dialect)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.executemany(text, [_converted([row[name] for name in names], ins) for row in rows])
+        finally:
+            cursor.close()
+
+    def _prepare(self, dialect: Dialect) -> tuple[str, Sequence[str], Sequence[tuple[int, _Convert]]]:
+        compiled = _compiled(self._statement, dialect)
+        names = compiled.positiontup or ()
+        kinds: list[BindParameter[Any]] = [compiled.binds[name] for name in names]
+        prepared = (
+            compiled.string,
+            names,
+            _conversions([_of(kind.type, dialect).bind_processor(dialect) for kind in kinds]),
+        )
+        self._prepared[dialect.name] = prepared
+        return prepared
+
+
+def _compiled(statement: Select[Any] | UpdateBase, dialect: Dialect) -> SQLCompiler:
+    kind: Callable[..., Dialect] = type(dialect)
+    positional = kind(paramstyle="qmark" if dialect.paramstyle == "qmark" else "format")
+    compiled = statement.compile(dialect=positional, compile_kwargs={"render_postcompile": True})
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101  # says to the type checker what compile() gives for these
+    return compiled
+
+
+def _of(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
+    return kind.dialect_impl(dialect)
+
+
+def _conversions(of: Sequence[_Convert | None]) -> Sequence[tuple[int, _Convert]]:
+    return [(place, convert) for place, convert in enumerate(of) if convert is not None]
+
+
+def _converted(values: Sequence[Any], conversions: Sequence[tuple[int, _Convert]]) -> tuple[Any, ...]:
+    if not conversions:
+        return tuple(values)
+    changed = list(values)
+    for place, convert in conversions:
+        changed[place] = convert(changed[place])
+    return tuple(changed)
+
+
+def _sample(column: InstrumentedAttribute[Any] | Column[Any]) -> Any:
+    return None if column.type.python_type is not str else ""
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()

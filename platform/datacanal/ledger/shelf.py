@@ -1,0 +1,34 @@
+"""What of a table a transaction has read, so that each row is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Shelf(Generic[K, V]):
+    """Values by key, read when they are first asked for; `fetch` reads many at once."""
+
+    def __init__(self, read: Callable[[Collection[K]], Iterable[tuple[K, V]]]) -> None:
+        self._read = read
+        self._values: dict[K, V | None] = {}
+
+    def fetch(self, keys: Collection[K]) -> None:
+        """Read those that were not read yet."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._values]
+        if missing:
+            self._values.update(dict.fromkeys(missing))
+            self._values.update(self._read(missing))
+
+    def get(self, key: K) -> V | None:
+        """The value, None where there is none."""
+        if key not in self._values:
+            self.fetch((key,))
+        return self._values[key]
+
+    def put(self, key: K, value: V | None) -> None:
+        """What it is from now on."""
+        self._values[key] = value

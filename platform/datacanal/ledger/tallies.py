@@ -1,0 +1,159 @@
+"""The meters of a transaction: read, made when first used, grown, written back.
+
+A meter is what the usage events of its period and the holds add up to, whatever quota there is at the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from datacanal.domain.usage import Amounts, Dimension, EventKind, Period, Quota, Terms, period_end, period_start
+from datacanal.ledger.charging import Counted, Tally, starts
+from datacanal.ledger.models import EventRow, HoldRow, MeterRow
+from datacanal.ledger.prepared import Lookup, Write
+from datacanal.ledger.shelf import Shelf
+
+_Meters = tuple[str, datetime]
+_Name = tuple[str, Dimension, Period, datetime]
+
+
+class Tallies:
+    """The meters by subscription and the beginning of their period."""
+
+    def __init__(self, connection: Connection, write_first: Callable[[], None]) -> None:
+        """`write_first` writes the events and holds of the transaction so far, so that sums have them."""
+        self._connection = connection
+        self._write_first = write_first
+        self._shelf: Shelf[_Meters, list[Tally]] = Shelf(self._read)
+        self._new: dict[_Name, tuple[Tally, Terms]] = {}
+        self._changed: dict[_Name, Tally] = {}
+
+    def fetch(self, counted: Collection[tuple[str, datetime]]) -> None:
+        """Read at once what `of` will be asked for."""
+        self._shelf.fetch([(whose, start) for whose, at in set(counted) for start in {each for _, each in starts(at)}])
+
+    def of(self, subscription: str, at: datetime) -> list[Tally]:
+        """Every meter of the subscription that the instant counts in."""
+        return [
+            tally
+            for period, start in starts(at)
+            for tally in self._shelf.get((subscription, start)) or ()
+            if tally.period is period
+        ]
+
+    def counted(self, terms: Terms, at: datetime) -> list[Counted]:
+        """Each quota with its meter of the instant's period, made where there is none."""
+        if terms.subscription is None:
+            return []
+        there = {(tally.dimension, tally.period): tally for tally in self.of(terms.subscription, at)}
+        return [
+            Counted(quota, there.get((quota.dimension, quota.period)) or self._make(terms, quota, at))
+            for quota in terms.quotas
+        ]
+
+    def grow(self, subscription: str, at: datetime, used: Amounts, held: Amounts) -> None:
+        """More is used and more is held, or less where an amount is below 0."""
+        for tally in self.of(subscription, at):
+            tally.used += used.of(tally.dimension)
+            tally.held += held.of(tally.dimension)
+            self.changed(tally)
+
+    def changed(self, tally: Tally) -> None:
+        """It is to be written."""
+        self._changed[_name(tally)] = tally
+
+    def write(self) -> None:
+        """Write what is new and what changed."""
+        _NEW.run(
+            self._connection,
+            [
+                {**_row(tally), "tenant": terms.tenant, "principal": terms.account}
+                for tally, terms in self._new.values()
+            ],
+        )
+        _CHANGED.run(self._connection, [_row(each) for name, each in self._changed.items() if name not in self._new])
+
+    def _make(self, terms: Terms, quota: Quota, at: datetime) -> Tally:
+        self._write_first()
+        subscription = terms.subscription or ""
+        start = period_start(at, quota.period)
+        used, held = self._sums(subscription, quota.dimension, start, period_end(start, quota.period))
+        tally = Tally(subscription, quota.dimension, quota.period, start, used, held)
+        self._shelf.put((subscription, start), [*(self._shelf.get((subscription, start)) or ()), tally])
+        self._new[_name(tally)] = (tally, terms)
+        return tally
+
+    def _sums(self, subscription: str, dimension: Dimension, start: datetime, end: datetime) -> tuple[int, int]:
+        used = select(func.sum(getattr(EventRow, dimension.value))).where(
+            EventRow.subscription_id == subscription,
+            EventRow.reserved_at >= start,
+            EventRow.reserved_at < end,
+            EventRow.kind == EventKind.USAGE.value,
+        )
+        held = select(func.sum(getattr(HoldRow, dimension.value))).where(
+            HoldRow.subscription_id == subscription, HoldRow.reserved_at >= start, HoldRow.reserved_at < end
+        )
+        return int(self._connection.scalar(used) or 0), int(self._connection.scalar(held) or 0)
+
+    def _read(self, keys: Collection[_Meters]) -> Iterator[tuple[_Meters, list[Tally]]]:
+        found: dict[_Meters, list[Tally]] = {}
+        for subscription, dimension, period, start, used, held, noticed in _METERS.rows(self._connection, keys):
+            tally = Tally(subscription, Dimension(dimension), Period(period), start, used, held, noticed)
+            found.setdefault((subscription, start), []).append(tally)
+        yield from found.items()
+
+
+def _name(tally: Tally) -> _Name:
+    return (tally.subscription, tally.dimension, tally.period, tally.start)
+
+
+def _row(tally: Tally) -> dict[str, object]:
+    return {
+        "its_subscription": tally.subscription,
+        "its_dimension": tally.dimension.value,
+        "its_period": tally.period.value,
+        "its_start": tally.start,
+        "used": tally.used,
+        "held": tally.held,
+        "noticed": tally.percent,
+    }
+
+
+_METERS = Lookup(
+    [
+        MeterRow.subscription_id,
+        MeterRow.dimension,
+        MeterRow.period,
+        MeterRow.start,
+        MeterRow.used,
+        MeterRow.held,
+        MeterRow.noticed,
+    ],
+    [MeterRow.subscription_id, MeterRow.start],
+)
+_AMOUNTS: dict[str, Any] = {name: bindparam(name) for name in ("used", "held", "noticed")}
+_NEW = Write(
+    insert(MeterRow).values(
+        subscription_id=bindparam("its_subscription"),
+        dimension=bindparam("its_dimension"),
+        period=bindparam("its_period"),
+        start=bindparam("its_start"),
+        tenant=bindparam("tenant"),
+        principal=bindparam("principal"),
+        **_AMOUNTS,
+    )
+)
+_CHANGED = Write(
+    update(MeterRow)
+    .where(
+        MeterRow.subscription_id == bindparam("its_subscription"),
+        MeterRow.dimension == bindparam("its_dimension"),
+        MeterRow.period == bindparam("its_period"),
+        MeterRow.start == bindparam("its_start"),
+    )
+    .values(**_AMOUNTS)
+)
