@@ -14,12 +14,14 @@ from datacanal.gateway.account.guard import caller_guard
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
+from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
 from datacanal.gateway.account.webhooks import webhook_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
     Approval,
+    Exchange,
     KeyRequest,
     Refusal,
     Rotation,
@@ -38,6 +40,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     KeyRequest,
     Rotation,
     WebhookRequest,
+    Exchange,
 )
 """What the routes read by `read_document`."""
 
@@ -74,4 +77,5 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         key_routes(services, caller),
         oauth_routes(services),
         webhook_routes(services, caller),
+        sign_in_routes(services),
     )
