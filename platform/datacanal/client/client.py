@@ -21,6 +21,7 @@ from datacanal.client.python_job import PythonJob, PythonTerms, declared
 from datacanal.client.requests import checked, python_request, statement_request
 from datacanal.client.schedules import Schedules
 from datacanal.client.sign_in import kept_token
+from datacanal.client.webhooks import Webhooks
 from datacanal.domain.errors import BadField
 from datacanal.domain.product import check_product_name
 from datacanal.protocol.public import (
@@ -201,6 +202,11 @@ class Client:
     def products(self) -> ManagedProducts:
         """Products that the caller publishes."""
         return ManagedProducts(self._connection)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Where accounts are told of their quotas."""
+        return Webhooks(self._gateway)
 
     @property
     def accounts(self) -> Accounts:

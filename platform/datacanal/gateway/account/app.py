@@ -16,6 +16,7 @@ from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
+from datacanal.gateway.account.webhooks import webhook_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
@@ -26,6 +27,7 @@ from datacanal.protocol.accounts import (
     Rotation,
     SubscriptionRequest,
 )
+from datacanal.protocol.webhooks import WebhookRequest
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
 
@@ -37,6 +39,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Refusal,
     KeyRequest,
     Rotation,
+    WebhookRequest,
     Exchange,
 )
 """What the routes read by `read_document`."""
@@ -74,5 +77,6 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         subscription_routes(services, caller),
         key_routes(services, caller),
         oauth_routes(services),
+        webhook_routes(services, caller),
         sign_in_routes(services),
     )
