@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 from sqlalchemy import select
 from tests.integration.developers import ACCOUNTS, KEYS, SUBSCRIPTIONS, Town, a_key, made, played, subscribed
 from tests.integration.gateway_scene import told
-from tests.products import serving
+from tests.products import EARLY, serving
 
-from datacanal.ledger.models import TABLES
+from datacanal.ledger.models import TABLES, TariffRow
 from datacanal.ledger.store import open_ledger
+from datacanal.protocol.money import Tariff
 
 # ---------------------------------------------------------------- accounts
 
@@ -184,10 +186,59 @@ def test_quotas_that_cannot_be_are_refused(tmp_path: Path, approval: dict[str, A
     played(tmp_path, scene)
 
 
-def test_an_unknown_tariff_is_told(tmp_path: Path) -> None:
+QUOTA = {"dimension": "calls", "amount": 10, "period": "hour", "soft": False}
+
+
+def offer(town: Town, name: str, withdrawn_at: datetime | None = None, **more: Any) -> str:
+    """A tariff of pub.listed; its id."""
+    tariff = Tariff.model_validate({"name": name, "currency": "CNY", "price": "0.01", **more})
+    row = {"id": f"tar_{name}", "tenant": "default", "principal": "ann", "product": "pub.listed", "name": name}
+    store = open_ledger(town.home.home)
+    with store.changing() as session:
+        session.add(TariffRow(**row, document=tariff.model_dump_json(), created_at=EARLY, withdrawn_at=withdrawn_at))
+    store.close()
+    return row["id"]
+
+
+def test_a_subscription_is_held_to_what_its_tariff_says(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
-        ask = {"method": "POST", "json": {"product": "pub.internal", "tariff": "gold"}}
-        assert await told(town.enter("dev"), SUBSCRIPTIONS, **ask) == (404, "unknown_tariff")
+        tariff = offer(town, "basic", unit="calls", quotas=[QUOTA], burst={"calls": 3, "window_s": 1})
+        made_of = await made(town.enter("dev"), SUBSCRIPTIONS, product="pub.listed")
+        assert (made_of["state"], made_of["tariff"], made_of["unit"]) == ("active", tariff, "calls")
+        assert (made_of["quotas"], made_of["burst"]) == ([QUOTA], {"calls": 3, "window_s": 1})
+
+    played(tmp_path, scene)
+
+
+def test_a_publisher_who_is_to_approve_may_give_more_than_the_tariff(tmp_path: Path) -> None:
+    async def scene(town: Town) -> None:
+        offer(town, "basic", quotas=[QUOTA], burst={"calls": 3, "window_s": 1}, approval=True)
+        waiting = await subscribed(town.enter("dev"), "pub.listed", 202)
+        quotas = [{**QUOTA, "amount": 100}]
+        path = f"{SUBSCRIPTIONS}/{waiting}/approve"
+        approved = (await town.enter("ann", "publisher").post(path, json={"quotas": quotas})).json()
+        assert (approved["quotas"], approved["burst"]) == (quotas, {"calls": 3, "window_s": 1})
+
+    played(tmp_path, scene)
+
+
+def test_a_tariff_is_named_where_there_are_several(tmp_path: Path) -> None:
+    async def scene(town: Town) -> None:
+        offer(town, "basic")
+        offer(town, "gold")
+        offer(town, "old", withdrawn_at=EARLY)
+        hidden = offer(town, "friends", visibility="unlisted")
+        dev = town.enter("dev")
+
+        async def asked(**more: str) -> tuple[int, str]:
+            return await told(dev, SUBSCRIPTIONS, method="POST", json={"product": "pub.listed", **more})
+
+        assert await asked() == (400, "tariff_needed")
+        for unknown in ("silver", "old", "tar_old", "friends"):
+            assert await asked(tariff=unknown) == (404, "unknown_tariff")
+        assert (await made(dev, SUBSCRIPTIONS, product="pub.listed", tariff="gold"))["tariff"] == "tar_gold"
+        friend = await made(town.enter("friend"), SUBSCRIPTIONS, product="pub.listed", tariff=hidden)
+        assert friend["tariff"] == hidden
 
     played(tmp_path, scene)
 
@@ -245,6 +296,22 @@ def test_two_keys_of_a_mode_hold_at_a_time(tmp_path: Path) -> None:
         await made(dev, KEYS, **more)
 
     played(tmp_path, scene)
+
+
+def test_many_at_once_get_no_more_than_one_does(tmp_path: Path, any_database: str) -> None:
+    async def scene(town: Town) -> None:
+        dev = town.enter("dev")
+
+        async def statuses(path: str, body: dict[str, str]) -> list[int]:
+            answers = await asyncio.gather(*(dev.post(path, json=body) for _ in range(12)))
+            return sorted(answer.status_code for answer in answers)
+
+        assert await statuses(SUBSCRIPTIONS, {"product": "pub.internal"}) == [201, *[409] * 11]
+        assert len((await dev.get(ACCOUNTS)).json()["accounts"]) == 1
+        [subscription] = (await dev.get(SUBSCRIPTIONS)).json()["subscriptions"]
+        assert await statuses(KEYS, {"subscription": subscription["id"]}) == [201, 201, *[409] * 10]
+
+    played(tmp_path, scene, database=any_database)
 
 
 def test_a_rotated_key_holds_until_the_overlap_is_over(tmp_path: Path, any_database: str) -> None:
