@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests.integration.developers import ACCOUNTS, KEYS, SUBSCRIPTIONS, Town, a_key, made, played, subscribed
 from tests.integration.gateway_scene import told
-from tests.products import serving
+from tests.products import EARLY, serving
 
-from datacanal.ledger import DATABASE
+from datacanal.ledger.models import TABLES, TariffRow
+from datacanal.ledger.store import open_ledger
+from datacanal.protocol.money import Tariff
 
 # ---------------------------------------------------------------- accounts
 
@@ -55,7 +58,7 @@ def test_an_account_made_by_a_subscription_gets_a_name_that_is_free(tmp_path: Pa
     played(tmp_path, scene)
 
 
-def test_a_closed_account_has_nothing_that_holds_and_can_be_opened_again(tmp_path: Path) -> None:
+def test_a_closed_account_has_nothing_that_holds_and_can_be_opened_again(tmp_path: Path, any_database: str) -> None:
     async def scene(town: Town) -> None:
         dev = town.enter("dev")
         key = await a_key(dev, scopes=["account"])
@@ -72,7 +75,7 @@ def test_a_closed_account_has_nothing_that_holds_and_can_be_opened_again(tmp_pat
         assert (opened["id"], opened["closed_at"]) == (account["id"], None)
         await subscribed(dev)
 
-    played(tmp_path, scene)
+    played(tmp_path, scene, database=any_database)
 
 
 def test_administrators_see_every_account_of_their_tenant_and_act_for_it(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_administrators_see_every_account_of_their_tenant_and_act_for_it(tmp_pat
 # ---------------------------------------------------------------- subscriptions
 
 
-def test_whoever_is_no_reader_yet_waits_for_the_publisher(tmp_path: Path) -> None:
+def test_whoever_is_no_reader_yet_waits_for_the_publisher(tmp_path: Path, any_database: str) -> None:
     async def scene(town: Town) -> None:
         dev, ann = town.enter("dev"), town.enter("ann", "publisher")
         waiting = await subscribed(dev, "pub.listed", 202)
@@ -107,7 +110,7 @@ def test_whoever_is_no_reader_yet_waits_for_the_publisher(tmp_path: Path) -> Non
         again = await told(ann, f"{SUBSCRIPTIONS}/{waiting}/refuse", method="POST", json={"reason": "no"})
         assert again == (409, "wrong_state")
 
-    played(tmp_path, scene)
+    played(tmp_path, scene, database=any_database)
 
 
 def test_a_refusal_has_a_reason_and_leaves_the_way_open(tmp_path: Path) -> None:
@@ -183,15 +186,64 @@ def test_quotas_that_cannot_be_are_refused(tmp_path: Path, approval: dict[str, A
     played(tmp_path, scene)
 
 
-def test_an_unknown_tariff_is_told(tmp_path: Path) -> None:
+QUOTA = {"dimension": "calls", "amount": 10, "period": "hour", "soft": False}
+
+
+def offer(town: Town, name: str, withdrawn_at: datetime | None = None, **more: Any) -> str:
+    """A tariff of pub.listed; its id."""
+    tariff = Tariff.model_validate({"name": name, "currency": "CNY", "price": "0.01", **more})
+    row = {"id": f"tar_{name}", "tenant": "default", "principal": "ann", "product": "pub.listed", "name": name}
+    store = open_ledger(town.home.home)
+    with store.changing() as session:
+        session.add(TariffRow(**row, document=tariff.model_dump_json(), created_at=EARLY, withdrawn_at=withdrawn_at))
+    store.close()
+    return row["id"]
+
+
+def test_a_subscription_is_held_to_what_its_tariff_says(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
-        ask = {"method": "POST", "json": {"product": "pub.internal", "tariff": "gold"}}
-        assert await told(town.enter("dev"), SUBSCRIPTIONS, **ask) == (404, "unknown_tariff")
+        tariff = offer(town, "basic", unit="calls", quotas=[QUOTA], burst={"calls": 3, "window_s": 1})
+        made_of = await made(town.enter("dev"), SUBSCRIPTIONS, product="pub.listed")
+        assert (made_of["state"], made_of["tariff"], made_of["unit"]) == ("active", tariff, "calls")
+        assert (made_of["quotas"], made_of["burst"]) == ([QUOTA], {"calls": 3, "window_s": 1})
 
     played(tmp_path, scene)
 
 
-def test_lists_go_on_page_by_page(tmp_path: Path) -> None:
+def test_a_publisher_who_is_to_approve_may_give_more_than_the_tariff(tmp_path: Path) -> None:
+    async def scene(town: Town) -> None:
+        offer(town, "basic", quotas=[QUOTA], burst={"calls": 3, "window_s": 1}, approval=True)
+        waiting = await subscribed(town.enter("dev"), "pub.listed", 202)
+        quotas = [{**QUOTA, "amount": 100}]
+        path = f"{SUBSCRIPTIONS}/{waiting}/approve"
+        approved = (await town.enter("ann", "publisher").post(path, json={"quotas": quotas})).json()
+        assert (approved["quotas"], approved["burst"]) == (quotas, {"calls": 3, "window_s": 1})
+
+    played(tmp_path, scene)
+
+
+def test_a_tariff_is_named_where_there_are_several(tmp_path: Path) -> None:
+    async def scene(town: Town) -> None:
+        offer(town, "basic")
+        offer(town, "gold")
+        offer(town, "old", withdrawn_at=EARLY)
+        hidden = offer(town, "friends", visibility="unlisted")
+        dev = town.enter("dev")
+
+        async def asked(**more: str) -> tuple[int, str]:
+            return await told(dev, SUBSCRIPTIONS, method="POST", json={"product": "pub.listed", **more})
+
+        assert await asked() == (400, "tariff_needed")
+        for unknown in ("silver", "old", "tar_old", "friends"):
+            assert await asked(tariff=unknown) == (404, "unknown_tariff")
+        assert (await made(dev, SUBSCRIPTIONS, product="pub.listed", tariff="gold"))["tariff"] == "tar_gold"
+        friend = await made(town.enter("friend"), SUBSCRIPTIONS, product="pub.listed", tariff=hidden)
+        assert friend["tariff"] == hidden
+
+    played(tmp_path, scene)
+
+
+def test_lists_go_on_page_by_page(tmp_path: Path, any_database: str) -> None:
     async def scene(town: Town) -> None:
         dev = town.enter("dev")
         ids = [await subscribed(dev, name, status) for name, status in (("pub.internal", 201), ("pub.listed", 202))]
@@ -208,7 +260,7 @@ def test_lists_go_on_page_by_page(tmp_path: Path) -> None:
         assert await told(dev, f"{SUBSCRIPTIONS}?limit=0") == (400, "bad_field")
         assert await told(dev, f"{SUBSCRIPTIONS}?sort=id") == (400, "bad_field")
 
-    played(tmp_path, scene)
+    played(tmp_path, scene, database=any_database)
 
 
 # ---------------------------------------------------------------- keys
@@ -246,7 +298,23 @@ def test_two_keys_of_a_mode_hold_at_a_time(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
-def test_a_rotated_key_holds_until_the_overlap_is_over(tmp_path: Path) -> None:
+def test_many_at_once_get_no_more_than_one_does(tmp_path: Path, any_database: str) -> None:
+    async def scene(town: Town) -> None:
+        dev = town.enter("dev")
+
+        async def statuses(path: str, body: dict[str, str]) -> list[int]:
+            answers = await asyncio.gather(*(dev.post(path, json=body) for _ in range(12)))
+            return sorted(answer.status_code for answer in answers)
+
+        assert await statuses(SUBSCRIPTIONS, {"product": "pub.internal"}) == [201, *[409] * 11]
+        assert len((await dev.get(ACCOUNTS)).json()["accounts"]) == 1
+        [subscription] = (await dev.get(SUBSCRIPTIONS)).json()["subscriptions"]
+        assert await statuses(KEYS, {"subscription": subscription["id"]}) == [201, 201, *[409] * 10]
+
+    played(tmp_path, scene, database=any_database)
+
+
+def test_a_rotated_key_holds_until_the_overlap_is_over(tmp_path: Path, any_database: str) -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
 
     async def scene(town: Town) -> None:
@@ -269,7 +337,7 @@ def test_a_rotated_key_holds_until_the_overlap_is_over(tmp_path: Path) -> None:
         assert await told(new_one, ACCOUNTS) == (401, "key_expired")
         assert (await town.by(at_once["secret"]).get(ACCOUNTS)).status_code == 200
 
-    played(tmp_path, scene, lambda: now)
+    played(tmp_path, scene, lambda: now, database=any_database)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +421,7 @@ VERBS: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
 )
 
 
-def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path) -> None:
+def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path, any_database: str) -> None:
     async def scene(town: Town) -> None:
         paths = await owned_ids(town)
         strangers = [
@@ -363,7 +431,7 @@ def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path) -> None:
             town.enter("root", "admin", tenant="other"),
             town.enter("ann", "publisher", tenant="other"),
         ]
-        before = await contents(town)
+        before = await contents(town, *OWN)
         asked = 0
         for stranger in strangers:
             for path in paths:
@@ -382,9 +450,9 @@ def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path) -> None:
             for path, kind in ((ACCOUNTS, "accounts"), (SUBSCRIPTIONS, "subscriptions"), (KEYS, "keys")):
                 assert (await stranger.get(path)).json()[kind] == []
         assert asked > 100
-        assert await contents(town) == before
+        assert await contents(town, *OWN) == before
 
-    played(tmp_path, scene)
+    played(tmp_path, scene, database=any_database)
 
 
 @pytest.mark.parametrize("name", ["%00", "%ff", "%ED%A0%80", "é", "x" * 5000, "' OR 1=1 --"])
@@ -406,7 +474,9 @@ def test_operators_stewards_and_nobody_have_no_account(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
-def test_a_dump_of_the_database_holds_no_usable_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_dump_of_the_database_holds_no_usable_key(
+    tmp_path: Path, any_database: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     async def scene(town: Town) -> None:
         dev = town.enter("dev")
         new = await a_key(dev, mode="test")
@@ -420,10 +490,17 @@ def test_a_dump_of_the_database_holds_no_usable_key(tmp_path: Path, capfd: pytes
             assert inner[:20] not in everywhere
             assert secret.split("_")[2] in await contents(town)
 
-    played(tmp_path, scene)
+    played(tmp_path, scene, database=any_database)
 
 
-async def contents(town: Town) -> str:
-    """All tables of the book as text."""
-    with sqlite3.connect(town.home.home / DATABASE) as book:
-        return "\n".join(book.iterdump())
+OWN = ("accounts", "subscriptions", "keys", "changes")
+
+
+async def contents(town: Town, *names: str) -> str:
+    """The tables of the book, or those of these names, as text."""
+    store = open_ledger(town.home.home, town.home.database)
+    with store.reading() as connection:
+        named = [table for table in TABLES.sorted_tables if table.name in (names or TABLES.tables)]
+        tables = [f"{table}: {connection.execute(select(table)).all()}" for table in named]
+    store.close()
+    return "\n".join(tables)

@@ -70,6 +70,7 @@ def account_app(services: Services) -> AccountApi:
     app = AccountApi(
         title="Datacanal: accounts",
         version=datacanal.__version__,
+        openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
