@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -66,6 +68,17 @@ def read_schema(database: str, schema: str) -> Engine:
 def take_turn(connection: Connection) -> None:
     """Wait until no other transaction that took its turn in this database is under way; lasts until this one's end."""
     connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_WRITING})"))
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Around work with the driver's own cursors: its errors are raised as those of engines are, `StoreUnavailable`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if not _passes(error):
+            raise
+        raise StoreUnavailable(reason=_reason(error)) from error
 
 
 def _engine(database: str, schema: str, settings: dict[str, str], **pool: Any) -> Engine:
@@ -134,15 +147,19 @@ def _connect_first(engine: Engine) -> None:
 
 
 def _told(context: ExceptionContext) -> BaseException | None:
-    """What nobody here did wrong and what will pass, in words that may be told to everybody."""
     error = context.original_exception
     if context.is_pre_ping or not isinstance(error, psycopg.Error):
         return None
-    passes = isinstance(error, psycopg.OperationalError | errors.ReadOnlySqlTransaction)
-    return StoreUnavailable(reason=_reason(error)) if passes or context.is_disconnect else None
+    return StoreUnavailable(reason=_reason(error)) if _passes(error) or context.is_disconnect else None
+
+
+def _passes(error: psycopg.Error) -> bool:
+    """Whether nobody here did anything wrong."""
+    return isinstance(error, psycopg.OperationalError | errors.ReadOnlySqlTransaction)
 
 
 def _reason(error: psycopg.Error) -> str:
+    """In words that may be told to everybody."""
     match error:
         case errors.LockNotAvailable() | errors.QueryCanceled() | errors.DeadlockDetected():
             return "it is busy"
