@@ -66,6 +66,9 @@ def test_the_service_survives_the_death_of_its_database(service: Service, postgr
         refused = control.post("/v1/jobs", json={"sql": QUESTION})
         assert (refused.status_code, refused.json()["retriable"]) == (503, True)
         assert gateway.get(f"/v1/products/{PRODUCT}").is_success
+        refused = gateway.get(f"/v1/products/{PRODUCT}/data?limit=1")  # nothing is given that cannot be written down
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+        assert refused.headers["Retry-After"]
         until(lambda: gateway.get("/health").json()["status"] == "stale")
 
         postgres.start()

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,7 +37,7 @@ _EMPTY = "empty"
 _ANSWER_S = 30.0
 _SETTINGS = ("listen_addresses=", "fsync=on", "shared_buffers=16MB", "max_connections=60", "timezone=Asia/Tokyo")
 _DEATH_OF_PARENT = 1
-"""PR_SET_PDEATHSIG: what is left of a killed test run ends by itself."""
+"""PR_SET_PDEATHSIG: what is left of a killed test run ends by itself, with the thread that began it."""
 
 
 def programs() -> Path | None:
@@ -53,6 +54,7 @@ class PostgresServer:
         self._folder = folder
         self._user = _unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
+        self._parent = ThreadPoolExecutor(1, "postgres")
         if self._user is not None:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         self._make()
@@ -76,12 +78,13 @@ class PostgresServer:
         until = time.monotonic() + _ANSWER_S
         while self._process is None or self._process.poll() is not None:  # the dead one's memory may still be in use
             assert time.monotonic() < until, (self._folder / "log").read_text(errors="replace")[-2000:]
-            self._process = self._spawn()
+            self._process = self._parent.submit(self._spawn).result()
             self._await_answer(until)
 
     def kill(self) -> None:
         """kill -9 of the server and of every process of it."""
         assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # or it makes another one while we look
         processes = psutil.Process(self._process.pid).children(recursive=True)
         self._process.kill()
         for each in processes:
@@ -95,6 +98,7 @@ class PostgresServer:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(_ANSWER_S)
+        self._parent.shutdown()
 
     def _make(self) -> None:
         data = str(self._folder / "data")

@@ -16,6 +16,7 @@ from datacanal.ledger.models import ChangeRow
 from datacanal.ledger.turns import DatabaseTurns, FileTurns, Turns
 from datacanal.storage.databases import open_to_read, open_to_write
 from datacanal.storage.places import EMBEDDED
+from datacanal.storage.postgres import telling
 
 _LOCK = "ledger.lock"
 
@@ -38,7 +39,7 @@ class LedgerStore:
 
         `CommitUnheard` says that this is not known: ask in the next one for what was written, by its ids.
         """
-        with self._one, self._turns.taken(self._writer) as connection:
+        with self._one, telling(), self._turns.taken(self._writer) as connection:
             yield connection
 
     @contextmanager
@@ -58,7 +59,7 @@ class LedgerStore:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """What was committed, as it was in one moment."""
-        with self._reader.connect() as connection:
+        with telling(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -82,6 +84,17 @@ def is_alive(connection: Connection) -> bool:
     return answered is not None
 
 
+@contextmanager
+def telling() -> Iterator[None]:
+    """Around work with the driver's own cursors: its errors are raised as those of engines are, `StoreUnavailable`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if not _passes(error):
+            raise
+        raise StoreUnavailable(reason=_reason(error)) from error
+
+
 def _engine(database: str, schema: str, settings: dict[str, str], **pool: Any) -> Engine:
     url = make_url(database)
     ours = {name: value for name, value in _CONNECTION.items() if name not in url.query}
@@ -148,15 +161,19 @@ def _connect_first(engine: Engine) -> None:
 
 
 def _told(context: ExceptionContext) -> BaseException | None:
-    """What nobody here did wrong and what will pass, in words that may be told to everybody."""
     error = context.original_exception
     if context.is_pre_ping or not isinstance(error, psycopg.Error):
         return None
-    passes = isinstance(error, psycopg.OperationalError | errors.ReadOnlySqlTransaction)
-    return StoreUnavailable(reason=_reason(error)) if passes or context.is_disconnect else None
+    return StoreUnavailable(reason=_reason(error)) if _passes(error) or context.is_disconnect else None
+
+
+def _passes(error: psycopg.Error) -> bool:
+    """Whether nobody here did anything wrong."""
+    return isinstance(error, psycopg.OperationalError | errors.ReadOnlySqlTransaction)
 
 
 def _reason(error: psycopg.Error) -> str:
+    """In words that may be told to everybody."""
     match error:
         case errors.LockNotAvailable() | errors.QueryCanceled() | errors.DeadlockDetected():
             return "it is busy"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select, text, update
+from tests.plugins.postgres import PostgresServer
 
+from datacanal.domain.errors import StoreUnavailable
 from datacanal.ledger.models import BookRow, ChangeRow
 from datacanal.ledger.store import LedgerStore, open_ledger
+from datacanal.ledger.turns import CommitUnheard
 
 WRITERS, ROUNDS = 4, 25
 
@@ -62,3 +66,46 @@ def test_what_raised_wrote_nothing(any_ledger: LedgerStore) -> None:
         pass
     with any_ledger.reading() as connection:
         assert connection.scalar(text("SELECT seq FROM book")) == 0
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("how", ["writing", "reading"])
+def test_a_database_that_dies_under_a_transaction_is_told_and_comes_back(
+    postgres: PostgresServer, postgres_database: str, tmp_path: Path, how: str
+) -> None:
+    store = open_ledger(tmp_path, postgres_database)
+
+    def dying() -> None:
+        with getattr(store, how)() as connection:
+            cursor = connection.connection.cursor()  # the driver's own, as the meter uses
+            cursor.execute("SELECT 1")
+            postgres.kill()
+            cursor.execute("SELECT 1")
+
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        dying()
+    with pytest.raises(StoreUnavailable, match="does not answer"), getattr(store, how)():
+        pass
+    postgres.start()
+    with getattr(store, how)() as connection:
+        assert connection.scalar(select(BookRow.seq)) == 0
+    store.close()
+
+
+@pytest.mark.postgres
+def test_a_commit_that_nobody_heard_of_is_told_apart(
+    postgres: PostgresServer, postgres_database: str, tmp_path: Path
+) -> None:
+    store = open_ledger(tmp_path, postgres_database)
+
+    def dying() -> None:
+        with store.writing() as connection:
+            connection.execute(update(BookRow).values(seq=7))
+            postgres.kill()
+
+    with pytest.raises(CommitUnheard):
+        dying()
+    postgres.start()
+    with store.writing() as connection:
+        assert connection.scalar(select(BookRow.seq)) == 0
+    store.close()
