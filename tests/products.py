@@ -10,19 +10,21 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pyarrow as pa
 from sqlalchemy.orm import Session
+from tests.subscribers import Subscribers, subscribers
 
 from datacanal.configuration import GatewaySection
 from datacanal.domain.product import VersionState
 from datacanal.gateway.loading import Loader
 from datacanal.gateway.service import running_gateway
 from datacanal.gateway.watching import Views
+from datacanal.ledger.store import open_ledger
 from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Contract, Sample
 from datacanal.serving.runner import HttpServer, address_of, bind
@@ -60,6 +62,11 @@ class ProductHome:
         if database == EMBEDDED:
             (self.home / DATABASE).write_bytes(_empty_store())
         self.engine = open_to_write(database, self.home, PLACE, begin="BEGIN IMMEDIATE")
+
+    @cached_property
+    def book(self) -> Subscribers:
+        """Who may call, in the home's book."""
+        return subscribers(open_ledger(self.home), self.home)
 
     def write(self, *rows: object) -> None:
         """Add the rows in one transaction that gateways are told of."""

@@ -22,6 +22,7 @@ from pydantic import (
 from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
+from datacanal.sign_in_section import SignInSection
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
 _UNITS = {
@@ -127,6 +128,7 @@ class GatewaySection(DoorSection):
     threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
     checkpoints: Path | None = Field(default=None, description="absent: checkpoints.ndjson in the home")
+    sign_in: SignInSection | None = Field(default=None, description="absent: people come with tokens alone")
 
 
 LEAST_CONTAINER_BYTES = 384 * 2**20
@@ -357,7 +359,12 @@ _FILES = ("certificate", "key", "store", "checkpoints")
 
 def _absolute(base: Path, section: DoorSection) -> DoorSection:
     given = {name: file for name in _FILES if (file := getattr(section, name, None))}
-    return section.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
+    placed: dict[str, Any] = {name: (base / file).resolve() for name, file in given.items()}
+    sign_in = section.sign_in if isinstance(section, GatewaySection) else None
+    if sign_in and sign_in.client_secret:
+        secret = (base / sign_in.client_secret).resolve()
+        placed["sign_in"] = sign_in.model_copy(update={"client_secret": secret})
+    return section.model_copy(update=placed)
 
 
 def _absolute_site(base: Path, site: SiteSection, store: Path) -> SiteSection:

@@ -50,6 +50,17 @@ def test_every_missing_wrong_expired_or_revoked_token_is_refused_with_its_reason
     play(any_home, scene)
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/jobs/a%00b", 404), ("/v1/products/pub.a%00", 404), ("/v1/schedules/%00", 404), ("/v1/jobs?after=%00", 400)],
+)
+def test_no_text_of_a_database_is_asked_for_a_nul(any_home: Path, path: str, status: int) -> None:
+    async def scene(_house: ControlHouse, admin: httpx.AsyncClient) -> None:
+        assert (await admin.get(path)).status_code == status
+
+    play(any_home, scene)
+
+
 def test_a_secret_is_shown_once_and_kept_nowhere(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         secret = (await admin.post("/v1/tokens", json={"name": "eva", "role": "analyst"})).json()["secret"]

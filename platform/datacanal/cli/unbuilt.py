@@ -8,8 +8,6 @@ from datacanal.domain.errors import NotAvailable
 
 _GROUPS = {
     "package": "packaged jobs",
-    "key": "API keys",
-    "subscription": "subscriptions to data products",
     "usage": "metering",
 }
 _HINT = "Run SQL jobs with `datacanal sql`; the changelog tells when this comes."

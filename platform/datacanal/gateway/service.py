@@ -18,22 +18,34 @@ import structlog
 from datacanal.configuration import Configuration, GatewaySection
 from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
+from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.account.app import account_app
 from datacanal.gateway.account.services import Services
-from datacanal.gateway.app import Gateway
+from datacanal.gateway.app import Gateway, Known
+from datacanal.gateway.bearers import Bearers
+from datacanal.gateway.callers import Callers
 from datacanal.gateway.data import DataRoute
+from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.pages import Pages
+from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
+from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
+from datacanal.gateway.webhook_signing import WebhookSecrets
+from datacanal.ledger.directory import Directory
+from datacanal.ledger.keys import pepper_of
+from datacanal.ledger.meter import Meter
 from datacanal.ledger.sealing import Sequencer
 from datacanal.ledger.sealing_turns import turn_for
 from datacanal.ledger.second_place import CHECKPOINTS
 from datacanal.ledger.signing import ledger_key
-from datacanal.ledger.store import open_ledger
+from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
 from datacanal.serving.doors import public_tls
@@ -89,25 +101,72 @@ async def _over(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    data = DataRoute(Pages(executions, section.cache), finder, access)
-    estimates = Estimates(finder.by_pairs, kitchen, executions)
-    store = await asyncio.to_thread(open_ledger, home, views.database)
-    key, copy = ledger_key(home), section.checkpoints or home / CHECKPOINTS
-    sequencer = Sequencer(store, key, copy, turn_for(store, home, views.database), now)
-    account = account_app(Services(store, lambda: views.view, now, partial(_new_id, now), home))
-    sequencer.start()
+    name, tokens = partial(_new_id, now), access_tokens_of(home)
+    sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
-        yield Gateway(
-            lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account,
-            lambda: sequencer.problem,
-        )  # fmt: skip
+        copy = section.checkpoints or home / CHECKPOINTS
+        async with _book(home, views.database, copy, name, now) as (store, directory, meter, sequencer):
+            data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
+            entitlements = Entitlements(store, now)
+            bearers = Bearers(directory, pepper_of(home), tokens)
+            services = Services(
+                store, lambda: views.view, now, name, home, bearers, tokens, partial(_newest, views, directory), sign_in
+            )
+            yield Gateway(
+                views=lambda: views.view,
+                known=lambda: (views.view.number, directory.number),
+                catch_up=partial(_catch_up, views, directory),
+                looked_at=lambda: views.looked_at,
+                callers=Callers(directory, bearers),
+                data=data,
+                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
+                entitlements=entitlements,
+                now=now,
+                account=account_app(services),
+                not_sealed=lambda: sequencer.problem,
+            )
     finally:
-        await asyncio.to_thread(sequencer.close)
-        store.close()
         executions.close()
         readers.close()
         access.close()
         views.close()
+
+
+@asynccontextmanager
+async def _book(
+    home: Path, database: str, copy: Path, name: Callable[[str], str], now: Callable[[], datetime]
+) -> AsyncIterator[tuple[LedgerStore, Directory, Meter, Sequencer]]:
+    """The book, who may call by it, and this process's meter and sequencer.
+
+    They are closed in the order that lets calls be settled, and what was settled be sealed.
+    """
+    store = await asyncio.to_thread(open_ledger, home, database)
+    directory, meter = Directory(store), Meter(store, name("gtw"), now)
+    sequencer = Sequencer(store, ledger_key(home), copy, turn_for(store, home, database), now)
+    notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
+    try:
+        await asyncio.to_thread(directory.open)
+        await meter.start()
+        sequencer.start()
+        yield store, directory, meter, sequencer
+    finally:
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
+        await meter.close()
+        directory.close()
+        await asyncio.to_thread(sequencer.close)
+        store.close()
+
+
+async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
+    """Asked before somebody is refused: a token, key or subscription that was made a moment ago is good."""
+    view, entries = before
+    found = await asyncio.gather(views.catch_up(view), directory.catch_up(entries))
+    return any(found)
+
+
+async def _newest(views: Views, directory: Directory) -> None:
+    await _catch_up(views, directory, (views.view.number, directory.number))
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:

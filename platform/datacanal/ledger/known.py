@@ -40,7 +40,14 @@ class Known:
     def replay(self) -> Replay:
         """What a repeated call is answered from."""
         return Replay(
-            self.receipt, self.product, self.version, self.snapshot, self.amounts, self.units, self.is_complete
+            self.receipt,
+            self.product,
+            self.version,
+            self.snapshot,
+            self.amounts,
+            self.units,
+            self.is_complete,
+            self.query,
         )
 
     def and_then(self, later: Known) -> Known:
