@@ -11,9 +11,11 @@ import httpx
 import pytest
 from tests.ledgers import AT, Ledger, draft
 from tests.products import ProductHome, serving
+from tests.subscribers import subscribers
 
 from datacanal.domain.metering_errors import ReceiptNotProven
 from datacanal.domain.usage import Amounts, Dimension, Period
+from datacanal.ledger.signing import ledger_key
 from datacanal.protocol.receipts import Receipt
 from datacanal.seals import verify_receipt
 
@@ -142,6 +144,8 @@ def test_reconciling_tells_what_is_missing_on_either_side(tmp_path: Path) -> Non
         ({"since": "2026-11-01T00:00:00"}, "since"),
         ({"period": "2026-11", "until": "2026-11-01T00:00:00Z"}, "period"),
         ({"period": "2026-13"}, "period"),
+        ({"period": "0000-01"}, "period"),
+        ({"since": "0001-01-01T00:00:00+23:59"}, "since"),
         ({"receipts": ["x"] * 10_001}, "receipts"),
     ],
 )
@@ -214,6 +218,34 @@ def test_only_who_publishes_corrects_and_never_a_correction(tmp_path: Path) -> N
         assert refused.json()["code"] == "bad_amount"
 
     played(tmp_path, scene)
+
+
+def test_the_receipt_of_a_metered_call_is_proven_by_its_keys_account_alone(tmp_path: Path) -> None:
+    async def play() -> None:
+        home = ProductHome(tmp_path)
+        home.stable("pub.bars")
+        ledger = Ledger(home.home)
+        people = subscribers(ledger.store, home.home)
+        own, other = (people.subscription(name, "pub.bars") for name in ("ann", "eve"))
+        keys = [people.key(own), people.key(other), people.key(own, scopes=("data",))]
+        async with serving(home) as running:
+            ann, eve, narrow = (running.client(key) for key in keys)
+            receipt = (await ann.get("/v1/products/pub.bars/data?limit=7")).headers["datacanal-receipt"]
+            found = Receipt.model_validate(await sealed(ann, receipt))
+            assert (found.rows, found.subscription_id) == (7, own)
+            verify_receipt(found, ledger_key(home.home).public)
+            assert (await eve.get(f"/v1/receipts/{receipt}")).status_code == 404
+            assert (await narrow.get(f"/v1/receipts/{receipt}")).json()["code"] == "scope_missing"
+            body = {"receipts": [{"id": receipt, "rows": 7}]}
+            assert (await ann.post("/v1/receipts/reconcile", json=body)).json()["matched"] == 1
+            assert (await eve.post("/v1/receipts/reconcile", json=body)).json()["missing"] == [receipt]
+            assert (await adjust(ann, receipt=receipt)).status_code == 403
+            for client in (ann, eve, narrow):
+                await client.aclose()
+        assert ledger.report().faults == ()
+        ledger.close()
+
+    asyncio.run(play())
 
 
 def test_a_gateway_that_cannot_copy_its_checkpoints_says_so_in_its_health(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ TIMES = (FIELDS.index("at"), FIELDS.index("reserved_at"))
 def stored(row: Sequence[Any]) -> list[Any]:
     """The values of an event that are hashed, of those that the database keeps, in the order of `FIELDS`.
 
-        What follows them stays as it is. No two contents of a row give the same: text that is stored in another form
-    than ours is marked as such.
+    What follows them stays as it is. No two contents of a row give the same: text that is stored in another form than
+    ours is marked as such.
     """
     values = list(row)
     for place in TIMES:

@@ -45,16 +45,24 @@ def _named(given: str | NamedReceipt) -> NamedReceipt:
 
 
 def _span(request: ReconcileRequest) -> tuple[datetime | None, datetime | None]:
-    for field in ("since", "until"):
-        at: datetime | None = getattr(request, field)
-        if at is not None and at.tzinfo is None:
-            raise BadField(field=field, reason="a time zone is needed: 2026-11-01T00:00:00Z")
+    since, until = (_instant(name, getattr(request, name)) for name in ("since", "until"))
     if request.period is None:
-        return request.since, request.until
-    if request.since is not None or request.until is not None:
+        return since, until
+    if since is not None or until is not None:
         raise BadField(field="period", reason="either the period or since and until say the time")
     start = datetime.fromisoformat(f"{request.period}-01").replace(tzinfo=UTC)
     return start, period_end(start, Period.MONTH)
+
+
+def _instant(field: str, at: datetime | None) -> datetime | None:
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise BadField(field=field, reason="a time zone is needed: 2026-11-01T00:00:00Z")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise BadField(field=field, reason="there is no such time in UTC") from None
 
 
 def _rows(

@@ -12,7 +12,7 @@ from datacanal.protocol.base import Document
 MOST_RECEIPTS = 10_000
 """How many receipts are reconciled at once."""
 ReceiptId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, StringConstraints(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$")]
 Unit = Literal["calls", "rows", "bytes", "compute_ms"]
 
 
