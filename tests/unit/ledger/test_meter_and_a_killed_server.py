@@ -27,6 +27,7 @@ class Callers:
         self.charged: list[str] = []
         self.asked: list[str] = []
         self.is_enough = False
+        self.refused = asyncio.Event()
         self._goal = 0
         self._reached = asyncio.Event()
 
@@ -41,7 +42,7 @@ class Callers:
                 if len(self.charged) >= self._goal:
                     self._reached.set()
             except (StoreUnavailable, ServiceBusy):
-                continue
+                self.refused.set()
 
     async def until(self, number: int) -> None:
         self._goal = number
@@ -63,8 +64,9 @@ def test_what_was_answered_is_in_the_book_once(
         callers = Callers(meter)
         calling = [asyncio.create_task(callers.call()) for _ in range(CALLERS)]
         await callers.until(BEFORE)
-        await asyncio.to_thread(postgres.kill)
-        await asyncio.to_thread(postgres.start)
+        postgres.kill()
+        await callers.refused.wait()
+        postgres.start()  # here, because the server ends with the thread that started it
         await callers.until(len(callers.charged) + AFTER)
         callers.is_enough = True
         await asyncio.gather(*calling)
