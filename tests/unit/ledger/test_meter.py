@@ -26,7 +26,8 @@ from datacanal.domain.usage import MOST_AMOUNT, Amounts, Burst, Dimension, Outco
 from datacanal.ledger.asks import ChargeNow, GiveUp, HoldNow, Settle, Take
 from datacanal.ledger.book import Draft, append
 from datacanal.ledger.charges import Charge, Charged, Replay
-from datacanal.ledger.models import KeyRow, NoticeRow, SubscriptionRow
+from datacanal.ledger.lives import Beat, Watch
+from datacanal.ledger.models import BurstRow, KeyRow, NoticeRow, SubscriptionRow
 from datacanal.ledger.store import LedgerStore
 
 CALLS_AN_HOUR = Quota(Dimension.CALLS, 100, Period.HOUR)
@@ -188,6 +189,18 @@ def test_more_calls_than_the_burst_are_refused_until_it_is_over(any_ledger: Ledg
         ann.one(ChargeNow(ann.charge()))
     ann.wait(seconds=4)
     assert ann.one(ChargeNow(ann.charge())).left[0].remaining == 2
+
+
+def test_counters_of_bursts_that_are_over_are_forgotten(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, burst=Burst(3))
+    kept = []
+    for _ in range(3):
+        ann.one(ChargeNow(ann.charge()))
+        ann.one(Beat("gw", Watch()))
+        with any_ledger.reading_rows() as session:
+            kept.append(session.query(BurstRow).count())
+        ann.wait(seconds=1)
+    assert kept == [1, 2, 2]
 
 
 def test_colleagues_without_a_subscription_are_counted_and_held_to_nothing(ann: Subscriber) -> None:
