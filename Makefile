@@ -32,9 +32,10 @@ check: $(VENV)/.dev ## format, lint, types, import arrows
 	@$(BIN)/lint-imports --no-cache
 
 GATE_TESTS = $(addprefix tests/unit/,planning/test_gate.py planning/test_hostile_statements.py \
-  planning/test_legal_statements.py planning/test_names.py planning/lineage site/gate site/policy)
+  planning/test_legal_statements.py planning/test_names.py planning/lineage site/gate site/policy domain/test_chain.py \
+  $(addprefix ledger/test_,verifying.py exporting.py sealing.py sealing_turns.py))
 
-coverage: $(VENV)/.dev ## statements and branches of SQL gate, labels, egress gate and policy that their unit tests reach
+coverage: $(VENV)/.dev ## statements and branches of SQL gate, labels, egress gate, policy and ledger that their unit tests reach
 	@mkdir -p .cache
 	@$(BIN)/coverage run -m pytest -q $(GATE_TESTS)
 	@$(BIN)/coverage report
@@ -43,7 +44,7 @@ mutants: $(VENV)/.dev ## how many small changes of the same modules their unit t
 	@$(BIN)/python -m tests.mutation $(or $(N),150) $(SEED)
 
 bench: $(VENV)/.dev .venv-tpch/.made .venv-gateway/.made .venv-serving/.made ## the measured promises, beside something real in the same run
-	@for program in planning latency record tpch gate containers serving; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
+	@for program in planning latency record ledger tpch gate containers serving; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
 
 soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, 20,000 among canaries, a 5 GB result, TPC-H scale 1 on small workers
 	@$(BIN)/pytest -m soak tests/soak tests/policy $(ARGS)

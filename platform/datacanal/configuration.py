@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
 from datacanal.protocol.money import Currency, Price
@@ -112,7 +113,7 @@ class ControlSection(DoorSection):
 
     listen: Listen = "127.0.0.1:8400"
     sites: Listen | None = None
-    database: str = "sqlite"
+    database: DatabaseAddress = "sqlite"
 
 
 class CostsSection(Section):
@@ -125,7 +126,10 @@ class CostsSection(Section):
 
 
 class GatewaySection(DoorSection):
-    """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers."""
+    """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers.
+
+    `checkpoints` is the file that the ledger's checkpoints are copied to: best on another disk than the home.
+    """
 
     listen: Listen = "127.0.0.1:8401"
     store: Path = Path("products")
@@ -134,6 +138,7 @@ class GatewaySection(DoorSection):
     threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
     costs: CostsSection = CostsSection()
+    checkpoints: Path | None = Field(default=None, description="absent: checkpoints.ndjson in the home")
     sign_in: SignInSection | None = Field(default=None, description="absent: people come with tokens alone")
 
 
@@ -306,6 +311,11 @@ class Configuration(Section):
         return self.gateway_on(None).store
 
     @property
+    def checkpoints(self) -> Path:
+        """Where the ledger's checkpoints are copied to."""
+        return self.gateway_on(None).checkpoints or self.home / "checkpoints.ndjson"
+
+    @property
     def control_url(self) -> str:
         """Where the control plane of this file answers."""
         return url_of(self.control)
@@ -355,8 +365,11 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
     return placed.model_copy(update={"sites": [_absolute_site(base, site, store) for site in loaded.sites]})
 
 
+_FILES = ("certificate", "key", "store", "checkpoints")
+
+
 def _absolute(base: Path, section: DoorSection) -> DoorSection:
-    given = {name: file for name in ("certificate", "key", "store") if (file := getattr(section, name, None))}
+    given = {name: file for name in _FILES if (file := getattr(section, name, None))}
     placed: dict[str, Any] = {name: (base / file).resolve() for name, file in given.items()}
     sign_in = section.sign_in if isinstance(section, GatewaySection) else None
     if sign_in and sign_in.client_secret:
@@ -404,8 +417,6 @@ def _check_together(configuration: Configuration) -> None:
 
 
 def _refuse_unbuilt(configuration: Configuration) -> None:
-    if configuration.control.database != "sqlite":
-        raise NotAvailable(key="control.database", what="a database other than sqlite", hint='Use database = "sqlite".')
     for number, site in enumerate(configuration.sites):
         _refuse_unbuilt_site(f"sites.{number}", site)
 

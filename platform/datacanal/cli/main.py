@@ -19,6 +19,7 @@ from datacanal.cli import (
     invoices,
     jobs,
     keys,
+    ledger,
     parts,
     products,
     query,
@@ -71,7 +72,7 @@ def make_app() -> typer.Typer:
     """All commands."""
     app = typer.Typer(help="Run SQL across data lakes that stay where they are.", no_args_is_help=True, **_SETTINGS)  # type: ignore[arg-type]  # the settings are of several types
     app.callback(invoke_without_command=True)(_root)
-    groups = (parts, query, jobs, catalogue, approvals, products, schedules, tokens, demonstration, unbuilt)
+    groups = (parts, query, jobs, catalogue, approvals, products, schedules, tokens, ledger, demonstration, unbuilt)
     developers = (sign_in, accounts, subscriptions, keys, usage, invoices)
     for register in (*groups, *developers):
         register.add_to(app)

@@ -15,6 +15,7 @@ from datacanal.client.accounts import Accounts, Keys, Subscriptions
 from datacanal.client.address import no_token, resolve_ca, resolve_gateway, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
+from datacanal.client.ledger import Ledger
 from datacanal.client.money import Invoices, Tariffs, Usages
 from datacanal.client.product import PageMemory, Product, version_parameters
 from datacanal.client.products import ManagedProducts
@@ -22,6 +23,7 @@ from datacanal.client.python_job import PythonJob, PythonTerms, declared
 from datacanal.client.requests import checked, python_request, statement_request
 from datacanal.client.schedules import Schedules
 from datacanal.client.sign_in import kept_token
+from datacanal.client.webhooks import Webhooks
 from datacanal.domain.errors import BadField
 from datacanal.domain.product import check_product_name
 from datacanal.protocol.public import (
@@ -199,6 +201,11 @@ class Client:
         return found[:limit]
 
     @property
+    def ledger(self) -> Ledger:
+        """Receipts and what proves them, at the gateway."""
+        return Ledger(self._gateway)
+
+    @property
     def products(self) -> ManagedProducts:
         """Products that the caller publishes."""
         return ManagedProducts(self._connection)
@@ -217,6 +224,11 @@ class Client:
     def invoices(self) -> Invoices:
         """Invoices and credit notes."""
         return Invoices(self._gateway)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Where accounts are told of their quotas."""
+        return Webhooks(self._gateway)
 
     @property
     def accounts(self) -> Accounts:

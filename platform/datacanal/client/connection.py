@@ -111,9 +111,9 @@ class Connection:
         """The document that answers changes; fields that were not set are left out."""
         return self._read(document, self.call("PATCH", path, json=body.model_dump(mode="json", exclude_unset=True)))
 
-    def submit(self, document: type[D], path: str, body: Document | None) -> D:
-        """POST with an Idempotency-Key of its own, so that it may be repeated and still happens once."""
-        headers = {"Idempotency-Key": self._new_key()}
+    def submit(self, document: type[D], path: str, body: Document | None, *, key: str | None = None) -> D:
+        """POST with an Idempotency-Key, by default its own, so that it may be repeated and still happens once."""
+        headers = {"Idempotency-Key": key or self._new_key()}
         return self._read(document, self.call("POST", path, json=_as_json(body), headers=headers))
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datacanal.domain.errors import Kind, PolicyError, ResourceError, UserError
+from datacanal.domain.errors import ExternalError, Kind, PolicyError, ResourceError, UserError
 
 
 class KeyMalformed(UserError):
@@ -192,9 +192,15 @@ class SignInNotOffered(UserError):
     advises = "Use a token, or an API key; an operator adds [gateway.sign_in] to the configuration."
 
 
-class LedgerDamaged(UserError):
+class LedgerDamaged(ExternalError):
     code = "ledger_damaged"
     says = "The ledger does not verify: {reason}."
     advises = (
         "Keep the database and the checkpoint file as they are, and compare them with a backup from event {event}."
     )
+
+
+class ReceiptNotProven(UserError):
+    code = "receipt_not_proven"
+    says = "The receipt {receipt} is not proven: {reason}."
+    advises = "Fetch it again with its proof, once it is sealed, and the public key from who runs the ledger."

@@ -48,6 +48,7 @@ class Gateway:
     """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic).
 
     `known` grows with what is known of products, tokens and keys; `catch_up` reads what was written until now.
+    `not_sealed` says why the ledger is not sealed, where it is not.
     """
 
     views: Callable[[], View]
@@ -61,6 +62,7 @@ class Gateway:
     offers: Offers
     now: Callable[[], datetime]
     account: ASGIApp
+    not_sealed: Callable[[], str | None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -183,9 +185,10 @@ class Gateway:
         return view, self.callers.caller(view, call.header(b"authorization"), self.now())
 
     def _health(self) -> dict[str, Any]:
-        """Whether the store can be read; an old view is still answered from."""
-        age_s = time.monotonic() - self.looked_at()
-        return {"status": "ok" if age_s < _STALE_S else "stale", "revision": self.views().number}
+        """Whether the store can be read and the ledger sealed; an old view is still answered from."""
+        age_s, is_sealed = time.monotonic() - self.looked_at(), self.not_sealed() is None
+        status = "stale" if age_s >= _STALE_S else "ok" if is_sealed else "not_sealed"
+        return {"status": status, "revision": self.views().number, "ledger": "sealed" if is_sealed else "not_sealed"}
 
 
 _OF_PRODUCT: dict[str, Callable[[Gateway, Call, str], Awaitable[None]]] = {

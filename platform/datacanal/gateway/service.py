@@ -29,18 +29,25 @@ from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.offers import Offers
 from datacanal.gateway.pages import Pages
+from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.quotes import Quotes
 from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
+from datacanal.gateway.webhook_signing import WebhookSecrets
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.keys import pepper_of
 from datacanal.ledger.margins import rates_of
 from datacanal.ledger.meter import Meter
+from datacanal.ledger.sealing import Sequencer
+from datacanal.ledger.sealing_turns import turn_for
+from datacanal.ledger.second_place import CHECKPOINTS
+from datacanal.ledger.signing import ledger_key
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
@@ -60,7 +67,7 @@ async def _serve(configuration: Configuration, section: GatewaySection) -> None:
     stop = stop_asked()
     listening = bind(section.listen, key="gateway.listen")
     configuration.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    views = Views(configuration.home)
+    views = Views(configuration.home, configuration.control.database)
     opening = asyncio.ensure_future(asyncio.to_thread(views.open))
     await asyncio.wait({opening, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -100,7 +107,8 @@ async def _over(
     name, tokens = partial(_new_id, now), access_tokens_of(home)
     sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
-        async with _book(home, name, now) as (store, directory, meter):
+        copy = section.checkpoints or home / CHECKPOINTS
+        async with _book(home, views.database, copy, name, now) as (store, directory, meter, sequencer):
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
             entitlements = Entitlements(store, now)
             bearers = Bearers(directory, pepper_of(home), tokens)
@@ -118,6 +126,7 @@ async def _over(
                 offers=Offers(store),
                 now=now,
                 account=account_app(services),
+                not_sealed=lambda: sequencer.problem,
             )
     finally:
         executions.close()
@@ -128,18 +137,27 @@ async def _over(
 
 @asynccontextmanager
 async def _book(
-    home: Path, name: Callable[[str], str], now: Callable[[], datetime]
-) -> AsyncIterator[tuple[LedgerStore, Directory, Meter]]:
-    """The book, who may call by it, and the meter of this process; closed in the order that lets calls be settled."""
-    store = await asyncio.to_thread(open_ledger, home)
+    home: Path, database: str, copy: Path, name: Callable[[str], str], now: Callable[[], datetime]
+) -> AsyncIterator[tuple[LedgerStore, Directory, Meter, Sequencer]]:
+    """The book, who may call by it, and this process's meter and sequencer.
+
+    They are closed in the order that lets calls be settled, and what was settled be sealed.
+    """
+    store = await asyncio.to_thread(open_ledger, home, database)
     directory, meter = Directory(store), Meter(store, name("gtw"), now)
+    sequencer = Sequencer(store, ledger_key(home), copy, turn_for(store, home, database), now)
+    notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
     try:
         await asyncio.to_thread(directory.open)
         await meter.start()
-        yield store, directory, meter
+        sequencer.start()
+        yield store, directory, meter, sequencer
     finally:
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
         await meter.close()
         directory.close()
+        await asyncio.to_thread(sequencer.close)
         store.close()
 
 

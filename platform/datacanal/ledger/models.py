@@ -214,7 +214,7 @@ _CORRECTING = text("corrects IS NOT NULL")
 
 
 class EventRow(_Call, Owned, Base):
-    """A usage event. Never changed and never removed; `id` is the receipt's. `chain.canonical` says what is hashed.
+    """A usage event. Never changed and never removed; `id` is the receipt's. `domain.chain` says what is hashed.
 
     `units` may be below 0 in an adjustment. The last three amounts are those of jobs.
     """
@@ -244,7 +244,7 @@ class EventRow(_Call, Owned, Base):
 
 
 class CheckpointRow(Owned, Base):
-    """A signed word that the book's first `count` events end in `head`; `key` is the signing key's fingerprint."""
+    """A signed word that the book's first `count` events end in `head`; see `domain.checkpoint`. Never changed."""
 
     __tablename__ = "checkpoints"
 
@@ -252,6 +252,7 @@ class CheckpointRow(Owned, Base):
     count: Mapped[int] = mapped_column(BigInteger)
     head: Mapped[str] = mapped_column(_DIGEST)
     at: Mapped[datetime]
+    previous: Mapped[str] = mapped_column(_DIGEST)
     key: Mapped[str] = mapped_column(_DIGEST)
     signature: Mapped[str]
 

@@ -16,7 +16,7 @@ from datacanal.storage.places import Place
 
 _LOCKS = 0x6463
 """The first number of every advisory lock of ours."""
-_MIGRATING, _SOLE, _WRITING = 1, 2, 3
+_MIGRATING, _SOLE, _WRITING, _SEALING = 1, 2, 3, 4
 _SOLE_WITHIN_S = 3
 _MIGRATED_WITHIN_S = 600
 _CONNECTION = {
@@ -66,6 +66,20 @@ def read_schema(database: str, schema: str) -> Engine:
 def take_turn(connection: Connection) -> None:
     """Wait until no other transaction that took its turn in this database is under way; lasts until this one's end."""
     connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_WRITING})"))
+
+
+def hold_sealing(connection: Connection) -> bool:
+    """Whether nobody else seals the book in this database; then nobody else does before this connection has ended."""
+    held = connection.scalar(text(f"SELECT pg_try_advisory_lock({_LOCKS}, {_SEALING})"))
+    connection.commit()  # the lock is the connection's; an open transaction would keep old rows from being cleaned up
+    return bool(held)
+
+
+def is_alive(connection: Connection) -> bool:
+    """Whether the connection answers. Raises `StoreUnavailable`."""
+    answered = connection.scalar(text("SELECT 1"))
+    connection.commit()
+    return answered is not None
 
 
 def _engine(database: str, schema: str, settings: dict[str, str], **pool: Any) -> Engine:

@@ -14,11 +14,13 @@ from datacanal.gateway.account.guard import caller_guard
 from datacanal.gateway.account.invoices import invoice_routes
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
+from datacanal.gateway.account.receipts import receipt_routes
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
 from datacanal.gateway.account.tariffs import tariff_routes
 from datacanal.gateway.account.usage import usage_routes
+from datacanal.gateway.account.webhooks import webhook_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
@@ -30,6 +32,8 @@ from datacanal.protocol.accounts import (
     SubscriptionRequest,
 )
 from datacanal.protocol.money import CloseRequest, CreditRequest, Tariff
+from datacanal.protocol.receipts import AdjustmentRequest, ReconcileRequest
+from datacanal.protocol.webhooks import WebhookRequest
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
 
@@ -44,7 +48,10 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Tariff,
     CloseRequest,
     CreditRequest,
+    WebhookRequest,
     Exchange,
+    AdjustmentRequest,
+    ReconcileRequest,
 )
 """What the routes read by `read_document`."""
 
@@ -63,6 +70,7 @@ def account_app(services: Services) -> AccountApi:
     app = AccountApi(
         title="Datacanal: accounts",
         version=datacanal.__version__,
+        openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -83,5 +91,7 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         tariff_routes(services, caller),
         usage_routes(services, caller),
         invoice_routes(services, caller),
+        webhook_routes(services, caller),
         sign_in_routes(services),
+        receipt_routes(services, caller),
     )
