@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,16 +13,15 @@ from datacanal.domain.metering_errors import NothingToCredit, PeriodOpen
 from datacanal.domain.months import month_named
 from datacanal.ledger.invoices import close_period, credit, invoice_in, previews
 from datacanal.ledger.models import BookRow, InvoiceRow
+from datacanal.ledger.store import LedgerStore
 from datacanal.protocol.money import Invoice
 
 CLOSED_AT = datetime(2026, 11, 3, tzinfo=UTC)
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[MoneyBook]:
-    made = MoneyBook(tmp_path)
-    yield made
-    made.store.close()
+def book(tmp_path: Path, any_ledger: LedgerStore) -> MoneyBook:
+    return MoneyBook(tmp_path, any_ledger)
 
 
 def close(book: MoneyBook, month: str = "2026-10", at: datetime = CLOSED_AT) -> list[Invoice]:
