@@ -16,7 +16,6 @@ from pathlib import Path
 import structlog
 
 from datacanal.configuration import Configuration, GatewaySection
-from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
 from datacanal.gateway.account.app import account_app
 from datacanal.gateway.account.services import Services
@@ -27,6 +26,7 @@ from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.naming import Names
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.signing import cursor_secret
@@ -91,7 +91,7 @@ async def _over(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    name = partial(_new_id, now)
+    name = Names(now).new
     try:
         async with _book(home, name, now) as (store, directory, meter):
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
@@ -106,6 +106,7 @@ async def _over(
                 estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
                 entitlements=entitlements,
                 now=now,
+                name=name,
                 account=account_app(Services(store, lambda: views.view, now, name, home)),
             )
     finally:
@@ -137,10 +138,6 @@ async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
     view, entries = before
     found = await asyncio.gather(views.catch_up(view), directory.catch_up(entries))
     return any(found)
-
-
-def _new_id(now: Callable[[], datetime], prefix: str) -> str:
-    return new_id(prefix, now(), os.urandom(RANDOM_BYTES))
 
 
 @contextmanager
