@@ -19,8 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
+from datacanal.sign_in_section import SignInSection
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
 _UNITS = {
@@ -110,7 +112,7 @@ class ControlSection(DoorSection):
 
     listen: Listen = "127.0.0.1:8400"
     sites: Listen | None = None
-    database: str = "sqlite"
+    database: DatabaseAddress = "sqlite"
 
 
 class GatewaySection(DoorSection):
@@ -122,6 +124,7 @@ class GatewaySection(DoorSection):
     cache: Size = 256 * 2**20
     threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
+    sign_in: SignInSection | None = Field(default=None, description="absent: people come with tokens alone")
 
 
 LEAST_CONTAINER_BYTES = 384 * 2**20
@@ -344,7 +347,12 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
 
 def _absolute(base: Path, section: DoorSection) -> DoorSection:
     given = {name: file for name in ("certificate", "key", "store") if (file := getattr(section, name, None))}
-    return section.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
+    placed: dict[str, Any] = {name: (base / file).resolve() for name, file in given.items()}
+    sign_in = section.sign_in if isinstance(section, GatewaySection) else None
+    if sign_in and sign_in.client_secret:
+        secret = (base / sign_in.client_secret).resolve()
+        placed["sign_in"] = sign_in.model_copy(update={"client_secret": secret})
+    return section.model_copy(update=placed)
 
 
 def _absolute_site(base: Path, site: SiteSection, store: Path) -> SiteSection:
@@ -386,8 +394,6 @@ def _check_together(configuration: Configuration) -> None:
 
 
 def _refuse_unbuilt(configuration: Configuration) -> None:
-    if configuration.control.database != "sqlite":
-        raise NotAvailable(key="control.database", what="a database other than sqlite", hint='Use database = "sqlite".')
     for number, site in enumerate(configuration.sites):
         _refuse_unbuilt_site(f"sites.{number}", site)
 

@@ -21,6 +21,7 @@ from datacanal.control.compiling import StatementCompiler
 from datacanal.control.doors import bind_site_door, door_url, load_site_door
 from datacanal.control.first_tokens import ensure_first_tokens
 from datacanal.control.identity import load_issuer
+from datacanal.control.metering import JobMeter
 from datacanal.control.plane import Plane, build_plane
 from datacanal.control.planner import Compiler
 from datacanal.control.products.assembly import ProductPlaces
@@ -28,6 +29,7 @@ from datacanal.control.products.ports import Workshop
 from datacanal.control.store.opening import Store, open_store
 from datacanal.control.tokens import TENANT
 from datacanal.homes import only_one
+from datacanal.ledger.store import open_ledger
 from datacanal.planning.rules import Rules
 from datacanal.products.builder import Builder
 from datacanal.products.requests import recent_queries
@@ -95,7 +97,7 @@ async def answering(
 async def running_plane(
     configuration: Configuration, store: Store, clock: Clock, compiler: Compiler, workshop: Workshop
 ) -> AsyncIterator[Plane]:
-    """A plane whose dispatcher, sweeper, publisher and schedules run; closed with the block."""
+    """A plane whose dispatcher, sweeper, publisher, schedules and meter run; closed with the block."""
     sites = tuple(site.name for site in configuration.sites)
     issuer = load_issuer(configuration.home, os.urandom)
     door = load_site_door(configuration.home)
@@ -107,12 +109,14 @@ async def running_plane(
     plane.desk.write_now(lambda change: remember_sites(change, TENANT, sites))
     plane.load()
     products = plane.products
+    ledger = await asyncio.to_thread(open_ledger, configuration.home, configuration.control.database)
     parts = (
         plane.dispatcher.run,
         plane.coordinator.run,
         products.publisher.run,
         products.shelves.run,
         plane.schedules.keeper.run,
+        JobMeter(plane.desk, ledger).run,
     )
     tasks = [asyncio.create_task(_for_ever(part)) for part in parts]
     try:
@@ -122,6 +126,7 @@ async def running_plane(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await plane.close()
+        ledger.close()
 
 
 async def _for_ever(part: Callable[[], Awaitable[None]]) -> None:

@@ -23,6 +23,8 @@ class Action(StrEnum):
     MANAGE_SCHEDULES = "manage schedules"
     READ_PRODUCTS = "read products"
     MANAGE_PRODUCTS = "manage products"
+    MANAGE_SUBSCRIPTIONS = "manage subscriptions and keys"
+    DECIDE_SUBSCRIPTIONS = "decide on subscriptions"
 
 
 _EVERYBODY_WITH_DATA = frozenset({"admin", "analyst", "publisher", "steward"})
@@ -39,6 +41,8 @@ PERMITTED: dict[Action, frozenset[str]] = {
     Action.MANAGE_SCHEDULES: frozenset({"admin", "analyst", "publisher"}),
     Action.READ_PRODUCTS: _EVERYBODY_WITH_DATA | {"developer"},
     Action.MANAGE_PRODUCTS: frozenset({"admin", "publisher"}),
+    Action.MANAGE_SUBSCRIPTIONS: frozenset({"admin", "analyst", "developer", "publisher"}),
+    Action.DECIDE_SUBSCRIPTIONS: frozenset({"admin", "publisher"}),
 }
 
 _GRANTABLE_BY_OPERATOR = frozenset({"operator", "site"})

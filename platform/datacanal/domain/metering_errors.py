@@ -37,6 +37,12 @@ class ScopeMissing(PolicyError):
     advises = "Make a key with that scope: `datacanal key create --scope {scope}`."
 
 
+class KeyNotEnough(PolicyError):
+    code = "key_not_enough"
+    says = "An API key may read what its account used and pays; it may not {action}."
+    advises = "Do it with your own token, or sign in: `datacanal login`."
+
+
 class TestKeyRefused(PolicyError):
     code = "test_key"
     says = "The API key {key} is a test key: it sees the sample alone."
@@ -55,6 +61,12 @@ class AccountExists(UserError):
     advises = "Use it, or choose another name."
 
 
+class AccountClosed(UserError):
+    code = "account_closed"
+    says = "The account {account} is closed since {closed_at}."
+    advises = "Open it again: `datacanal account create`."
+
+
 class SubscriptionExists(UserError):
     code = "subscription_exists"
     says = "The account {account} has a subscription to {product} that is {state}."
@@ -65,6 +77,12 @@ class SubscriptionNotActive(PolicyError):
     code = "subscription_not_active"
     says = "The subscription {subscription} to {product} is {state}."
     advises = "A pending one waits for {product}'s publisher; for an ended or refused one ask for a new one."
+
+
+class TariffNeeded(UserError):
+    code = "tariff_needed"
+    says = "{product} is offered under several tariffs: {tariffs}."
+    advises = "Name one of them: `datacanal subscription create {product} --tariff NAME`."
 
 
 class UnknownTariff(UserError):
@@ -152,6 +170,20 @@ class SignInRefused(UserError):
     code = "sign_in_refused"
     says = "The sign-in was not accepted: {reason}."
     advises = "Begin it again; if it stays, tell the operator."
+
+
+class SignInUnavailable(ResourceError):
+    kind = Kind.EXTERNAL
+    code = "sign_in_unavailable"
+    says = "The identity provider cannot be asked: {reason}."
+    advises = "Try again in a moment; if it stays, the operator compares [gateway.sign_in] with the provider."
+    retriable = True
+
+
+class SignInNotOffered(UserError):
+    code = "sign_in_not_offered"
+    says = "People cannot sign in at this gateway."
+    advises = "Use a token, or an API key; an operator adds [gateway.sign_in] to the configuration."
 
 
 class LedgerDamaged(UserError):

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import Forbidden, NotFound, Unauthenticated
-from datacanal.domain.metering_errors import (
-    KeyExpired,
-    KeyRevoked,
-    KeyWrong,
-    ScopeMissing,
-    SubscriptionNotActive,
-    TestKeyRefused,
-)
+from datacanal.domain.metering_errors import ScopeMissing, SubscriptionNotActive, TestKeyRefused
 from datacanal.domain.product_errors import NoSubscription, ProductRetired
 from datacanal.domain.usage import Terms, internal_terms
-from datacanal.gateway.cache import Cache
+from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.view import Product, View
 from datacanal.ledger.directory import Directory
-from datacanal.ledger.entitled import HeldKey, KeyMode
-from datacanal.ledger.keys import PREFIX, digest_of, parsed
+from datacanal.ledger.entitled import HeldKey
 from datacanal.state import tokens
 
 _CALLERS = "admin, operator, steward, analyst, publisher, developer"
 _SCHEME = "bearer "
-_NOBODY = "0" * 64
-_REMEMBERED_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +30,20 @@ class Caller:
     key: HeldKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A key whose check digits fit, and what the book has of its secret if it is right."""
-
-    id: str
-    mode: KeyMode
-    digest: str
-
-
 class Callers:
     """Knows callers by what the Authorization header says. Belongs to one event loop."""
 
-    def __init__(self, directory: Directory, pepper: bytes) -> None:
+    def __init__(self, directory: Directory, bearers: Bearers) -> None:
         self._directory = directory
-        self._pepper = pepper
-        self._seen: Cache[_Given] = Cache(_REMEMBERED_BYTES)
+        self._bearers = bearers
 
     def caller(self, view: View, authorization: str | None, now: datetime) -> Caller:
-        """Who calls. Raises what `caller_of` and `by_key` raise."""
-        secret = bearer_in(authorization)
-        if secret.startswith(PREFIX):
-            return self.by_key(secret, now)
-        principal = caller_of(view, authorization, now)
+        """Who calls. Raises what `caller_of` and `Bearers.bearer_of` raise."""
+        bearer = self._bearers.bearer_of(bearer_in(authorization), now)
+        if bearer is not None and bearer.key is not None:
+            return holder_of(bearer.key)
+        principal = bearer.principal if bearer else caller_of(view, authorization, now)
         return Caller(principal, self._directory.subscribed(principal.tenant, principal.name))
-
-    def by_key(self, secret: str, now: datetime) -> Caller:
-        """Whose API key this is. Raises `KeyMalformed`, `KeyWrong`, `KeyRevoked` and `KeyExpired`.
-
-        What became of a key is told to who has its secret; an unknown id takes as long as a wrong secret.
-        """
-        given = self._given(secret)
-        key = self._directory.key(given.id)
-        is_right = hmac.compare_digest(given.digest, key.digest if key else _NOBODY)
-        if key is None or not is_right or key.mode != given.mode:
-            raise KeyWrong
-        if key.revoked_at is not None:
-            raise KeyRevoked(key=key.id, revoked_at=_day(key.revoked_at))
-        if key.expires_at is not None and key.expires_at <= now:
-            raise KeyExpired(key=key.id, expired_at=_day(key.expires_at))
-        return holder_of(key)
-
-    def _given(self, secret: str) -> _Given:
-        """Worked out once for a text that comes again: thousands of calls a second carry the same key."""
-        found = self._seen.get(secret)
-        if found is None:
-            key = parsed(secret)
-            found = _Given(key.id, key.mode, digest_of(self._pepper, key.secret))
-            self._seen.put(secret, found, len(secret))
-        return found
 
 
 def holder_of(key: HeldKey) -> Caller:
@@ -195,7 +149,3 @@ def _check_scope(key: HeldKey | None, scope: str) -> None:
         raise TestKeyRefused(key=key.id)
     if scope not in key.scopes:
         raise ScopeMissing(key=key.id, scope=scope)
-
-
-def _day(at: datetime) -> str:
-    return at.date().isoformat()

@@ -48,9 +48,12 @@ class Loader:
         for row in session.scalars(select(RestatementRow).order_by(RestatementRow.id)):
             restated[row.tenant, row.product].append(_restated(row))
         releases = self._releases(session, moves)
+        jobs: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for tenant, product, job in session.execute(select(VersionRow.tenant, VersionRow.product, VersionRow.job_id)):
+            jobs[tenant, product].add(job)
         rows = session.scalars(select(ProductRow))
         keys = ((row, (row.tenant, row.name)) for row in rows)
-        return {key: _product(row, moves[key], releases[key], restated[key]) for row, key in keys}
+        return {key: _product(row, moves[key], releases[key], restated[key], jobs[key]) for row, key in keys}
 
     def _releases(self, session: Session, moves: _Named) -> dict[tuple[str, str], dict[str, Release]]:
         served_at = {move.snapshot: move.at for of in moves.values() for move in reversed(of) if move.snapshot}
@@ -90,7 +93,11 @@ def _moves(rows: Iterable[ChannelRow], channel: str) -> list[Move]:
 
 
 def _product(
-    row: ProductRow, moves: Sequence[ChannelRow], releases: dict[str, Release], restated: Sequence[Restated]
+    row: ProductRow,
+    moves: Sequence[ChannelRow],
+    releases: dict[str, Release],
+    restated: Sequence[Restated],
+    jobs: Iterable[str],
 ) -> Product:
     canaries = _moves(moves, "canary")
     return Product(
@@ -109,4 +116,5 @@ def _product(
         stable=tuple(_moves(moves, "stable")),
         canary=canaries[-1] if canaries and canaries[-1].snapshot else None,
         restatements=tuple(restated),
+        jobs=frozenset(jobs),
     )

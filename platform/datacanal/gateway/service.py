@@ -17,9 +17,11 @@ import structlog
 
 from datacanal.configuration import Configuration, GatewaySection
 from datacanal.gateway.access import AccessRecord
+from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.account.app import account_app
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.app import Gateway, Known
+from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.callers import Callers
 from datacanal.gateway.data import DataRoute
 from datacanal.gateway.entitlements import Entitlements
@@ -27,11 +29,15 @@ from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
 from datacanal.gateway.naming import Names
+from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.pages import Pages
+from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
+from datacanal.gateway.webhook_signing import WebhookSecrets
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.keys import pepper_of
 from datacanal.ledger.meter import Meter
@@ -54,7 +60,7 @@ async def _serve(configuration: Configuration, section: GatewaySection) -> None:
     stop = stop_asked()
     listening = bind(section.listen, key="gateway.listen")
     configuration.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    views = Views(configuration.home)
+    views = Views(configuration.home, configuration.control.database)
     opening = asyncio.ensure_future(asyncio.to_thread(views.open))
     await asyncio.wait({opening, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -91,23 +97,28 @@ async def _over(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    name = Names(now).new
+    name, tokens = Names(now).new, access_tokens_of(home)
+    sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
-        async with _book(home, name, now) as (store, directory, meter):
+        async with _book(home, views.database, name, now) as (store, directory, meter):
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
             entitlements = Entitlements(store, now)
+            bearers = Bearers(directory, pepper_of(home), tokens)
+            services = Services(
+                store, lambda: views.view, now, name, home, bearers, tokens, partial(_newest, views, directory), sign_in
+            )
             yield Gateway(
                 views=lambda: views.view,
                 known=lambda: (views.view.number, directory.number),
                 catch_up=partial(_catch_up, views, directory),
                 looked_at=lambda: views.looked_at,
-                callers=Callers(directory, pepper_of(home)),
+                callers=Callers(directory, bearers),
                 data=data,
                 estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
                 entitlements=entitlements,
                 now=now,
                 name=name,
-                account=account_app(Services(store, lambda: views.view, now, name, home)),
+                account=account_app(services),
             )
     finally:
         executions.close()
@@ -118,16 +129,19 @@ async def _over(
 
 @asynccontextmanager
 async def _book(
-    home: Path, name: Callable[[str], str], now: Callable[[], datetime]
+    home: Path, database: str, name: Callable[[str], str], now: Callable[[], datetime]
 ) -> AsyncIterator[tuple[LedgerStore, Directory, Meter]]:
     """The book, who may call by it, and the meter of this process; closed in the order that lets calls be settled."""
-    store = await asyncio.to_thread(open_ledger, home)
+    store = await asyncio.to_thread(open_ledger, home, database)
     directory, meter = Directory(store), Meter(store, name("gtw"), now)
+    notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
     try:
         await asyncio.to_thread(directory.open)
         await meter.start()
         yield store, directory, meter
     finally:
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
         await meter.close()
         directory.close()
         store.close()
@@ -138,6 +152,10 @@ async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
     view, entries = before
     found = await asyncio.gather(views.catch_up(view), directory.catch_up(entries))
     return any(found)
+
+
+async def _newest(views: Views, directory: Directory) -> None:
+    await _catch_up(views, directory, (views.view.number, directory.number))
 
 
 @contextmanager

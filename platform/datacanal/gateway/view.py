@@ -75,7 +75,10 @@ class Restated:
 
 @dataclass(frozen=True)
 class Product:
-    """A product; `stable` has all moves of that channel, the oldest first, `canary` where that one points now."""
+    """A product; `stable` has all moves of that channel, the oldest first, `canary` where that one points now.
+
+    `jobs` are those whose results were made versions, whatever became of these.
+    """
 
     tenant: str
     name: str
@@ -92,6 +95,7 @@ class Product:
     stable: tuple[Move, ...]
     canary: Move | None
     restatements: tuple[Restated, ...]
+    jobs: frozenset[str] = frozenset()
 
     @cached_property
     def policy(self) -> str:

@@ -73,9 +73,9 @@ def digest_of(pepper: bytes, secret: str) -> str:
     return hmac.new(pepper, secret.encode("ascii"), hashlib.sha256).hexdigest()
 
 
-def is_secret_of(pepper: bytes, digest: str | None, key: ParsedKey) -> bool:
-    """Whether the key has the secret of this digest; as long in coming where there is none (None)."""
-    return hmac.compare_digest(digest_of(pepper, key.secret), digest or _NOBODY)
+def is_secret_of(digest: str | None, given: str) -> bool:
+    """Whether the secret of the `given` digest is that of the digest; as long in coming where there is none (None)."""
+    return hmac.compare_digest(given, digest or _NOBODY)
 
 
 def pepper_of(home: Path) -> bytes:

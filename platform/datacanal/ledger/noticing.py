@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.domain.usage import Terms, period_end
 from datacanal.ledger.charging import Counted, passed
-from datacanal.ledger.models import AccountRow, NoticeRow
+from datacanal.ledger.models import AccountRow
+from datacanal.ledger.notices import Addressee, NewNotice, write_notice
 from datacanal.ledger.tallies import Tallies
 
 QUOTA_THRESHOLD = "quota.threshold_reached"
@@ -39,26 +39,14 @@ def _write(connection: Connection, terms: Terms, counted: Counted, percent: int,
         return
     start = counted.tally.start.isoformat()
     cause = f"quota:{terms.subscription}:{counted.quota.name}:{start}:{percent}"
-    connection.execute(
-        insert(NoticeRow).values(
-            id=new_id("ntc", now, hashlib.sha256(cause.encode()).digest()[:RANDOM_BYTES]),
-            account_id=terms.account,
-            cause=cause,
-            body=json.dumps(_body(terms, counted, percent)),
-            state="waiting",
-            attempts=0,
-            due_at=now,
-            created_at=now,
-            tenant=account.tenant,
-            principal=account.principal,
-        )
-    )
+    number = new_id("ntc", now, hashlib.sha256(cause.encode()).digest()[:RANDOM_BYTES])
+    notice = NewNotice(number, cause, QUOTA_THRESHOLD, _data(terms, counted, percent))
+    write_notice(connection, Addressee(terms.account, account.tenant, account.principal), notice, now)
 
 
-def _body(terms: Terms, counted: Counted, percent: int) -> dict[str, object]:
+def _data(terms: Terms, counted: Counted, percent: int) -> dict[str, object]:
     tally = counted.tally
     return {
-        "type": QUOTA_THRESHOLD,
         "account": terms.account,
         "subscription": terms.subscription,
         "product": terms.product,

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import BigInteger
@@ -45,6 +46,9 @@ class TokenRow(Owned, Base):
     used_at: Mapped[datetime | None]
 
 
+_UNMETERED = text("finished_at IS NOT NULL AND metered_at IS NULL")
+
+
 class JobRow(Owned, Base):
     """A job. `role` and `groups` are its submitter's as they were at submission: what its authorities say.
 
@@ -57,6 +61,7 @@ class JobRow(Owned, Base):
         UniqueConstraint("tenant", "principal", "idempotency_key"),
         Index(None, "state", "principal", "id"),
         Index(None, "tenant", "principal", "id"),
+        Index("ix_jobs_unmetered", "id", sqlite_where=_UNMETERED, postgresql_where=_UNMETERED),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -85,6 +90,7 @@ class JobRow(Owned, Base):
     started_at: Mapped[datetime | None]
     planned_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    metered_at: Mapped[datetime | None]
     queue_until: Mapped[float]
     run_until: Mapped[float | None]
     total_until: Mapped[float]
@@ -135,7 +141,7 @@ class AttemptRow(Owned, Base):
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(String(16), default="running")
     problem: Mapped[str | None]
-    elapsed_ms: Mapped[int | None]
+    elapsed_ms: Mapped[int | None] = mapped_column(BigInteger)
     scanned_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     received: Mapped[str] = mapped_column(default="[]")
     egress: Mapped[str] = mapped_column(default="[]")

@@ -44,6 +44,7 @@ from datacanal.protocol.site import (
     Received,
 )
 from datacanal.state.models import AttemptRow, EventRow, JobRow
+from datacanal.storage.places import EMBEDDED
 from datacanal.testing.clock_fake import FakeClock
 from datacanal.testing.compiler_fake import COLUMN
 
@@ -75,15 +76,16 @@ AROUND = Around(frozenset({"core", "users"}), {"core": hello("core"), "users": h
 class Story:
     """A store, a clock, and agents that act on it one transaction at a time. `reopen` is kill and restart."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, database: str = EMBEDDED) -> None:
         self._home = home
+        self._database = database
         self.clock = FakeClock()
         self._open()
         for agent in (CORE, USERS):
             self.write(lambda change, site=agent.site: remember_hello(change, "default", hello(site), f"ses_{site}"))
 
     def _open(self) -> None:
-        self.desk = Desk(open_store(self._home, self.clock), self.clock, result_expiry_s=86400)
+        self.desk = Desk(open_store(self._home, self.clock, self._database), self.clock, result_expiry_s=86400)
 
     def reopen(self) -> None:
         self.desk.close()

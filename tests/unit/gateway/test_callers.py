@@ -16,6 +16,8 @@ from datacanal.domain.access import Principal
 from datacanal.domain.errors import Unauthenticated
 from datacanal.domain.metering_errors import KeyExpired, KeyMalformed, KeyRevoked, KeyWrong
 from datacanal.domain.product_errors import NoSubscription
+from datacanal.gateway.access_tokens import access_tokens_of
+from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.callers import Caller, Callers, is_known_to, is_open_to, terms_for
 from datacanal.gateway.view import View
 from datacanal.ledger import keys
@@ -33,7 +35,11 @@ def book(tmp_path: Path) -> Iterator[tuple[Subscribers, Directory, Callers]]:
     store = open_ledger(tmp_path)
     directory = Directory(store)
     directory.open()
-    yield subscribers(store, tmp_path), directory, Callers(directory, keys.pepper_of(tmp_path))
+    yield (
+        subscribers(store, tmp_path),
+        directory,
+        Callers(directory, Bearers(directory, keys.pepper_of(tmp_path), access_tokens_of(tmp_path))),
+    )
     directory.close()
     store.close()
 

@@ -9,11 +9,39 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 import datacanal
+from datacanal.gateway.account.accounts import account_routes
+from datacanal.gateway.account.guard import caller_guard
+from datacanal.gateway.account.keys import key_routes
+from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
+from datacanal.gateway.account.sign_in import sign_in_routes
+from datacanal.gateway.account.subscriptions import subscription_routes
+from datacanal.gateway.account.webhooks import webhook_routes
+from datacanal.protocol.accounts import (
+    AccountRequest,
+    AccountUpdate,
+    Approval,
+    Exchange,
+    KeyRequest,
+    Refusal,
+    Rotation,
+    SubscriptionRequest,
+)
+from datacanal.protocol.webhooks import WebhookRequest
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
 
-_BODIES: tuple[type[BaseModel], ...] = ()
+_BODIES: tuple[type[BaseModel], ...] = (
+    AccountRequest,
+    AccountUpdate,
+    SubscriptionRequest,
+    Approval,
+    Refusal,
+    KeyRequest,
+    Rotation,
+    WebhookRequest,
+    Exchange,
+)
 """What the routes read by `read_document`."""
 
 
@@ -31,6 +59,7 @@ def account_app(services: Services) -> AccountApi:
     app = AccountApi(
         title="Datacanal: accounts",
         version=datacanal.__version__,
+        openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -41,5 +70,13 @@ def account_app(services: Services) -> AccountApi:
     return app
 
 
-def _routers(_services: Services) -> Sequence[APIRouter]:
-    return ()
+def _routers(services: Services) -> Sequence[APIRouter]:
+    caller = caller_guard(services)
+    return (
+        account_routes(services, caller),
+        subscription_routes(services, caller),
+        key_routes(services, caller),
+        oauth_routes(services),
+        webhook_routes(services, caller),
+        sign_in_routes(services),
+    )
