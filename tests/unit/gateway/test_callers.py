@@ -67,7 +67,7 @@ def rechecked(text: str, rng: random.Random) -> str:
     """One character of id or secret changed, with check digits that fit: as whoever attacks would make it."""
     at = rng.randrange(9, len(text) - 6)
     body = text[:at] + rng.choice(CHARACTERS[:62]) + text[at + 1 : -6]
-    return body + keys._check_digits(body)
+    return body + keys.check_digits(body)
 
 
 def test_ten_thousand_mutated_keys_are_all_refused(book: tuple[Subscribers, Directory, Callers]) -> None:
@@ -114,7 +114,7 @@ def test_what_became_of_a_key_is_told_to_who_has_its_secret_alone(
             callers.caller(NOBODY, f"Bearer {key}", NOW)
         body = f"{key.rpartition('_')[0]}_{other}"
         with pytest.raises(KeyWrong):
-            callers.caller(NOBODY, f"Bearer {body}{keys._check_digits(body)}", NOW)
+            callers.caller(NOBODY, f"Bearer {body}{keys.check_digits(body)}", NOW)
 
 
 def test_a_key_does_not_open_what_its_principal_may_read_by_itself(
