@@ -270,7 +270,7 @@ def _with_secret_of(key: str, other: str) -> str:
     """The id of one key and the secret of another, with check digits that fit."""
     *head, _ = key.split("_")
     body = "_".join([*head, keys.parsed(other).secret])
-    return body + keys._check_digits(body)
+    return body + keys.check_digits(body)
 
 
 def test_a_key_in_an_address_is_neither_repeated_nor_taken_down(tmp_path: Path) -> None:
@@ -558,3 +558,31 @@ def test_who_leaves_in_the_middle_pays_for_what_was_sent_and_the_rest_when_it_is
         assert len(events(home)) == 2
 
     played(tmp_path, scene, rows=bars(2000, 400))
+
+
+def test_a_call_under_a_key_whose_stream_is_under_way_waits_for_its_end(tmp_path: Path) -> None:
+    async def scene(client: httpx.AsyncClient, _running: Running, home: ProductHome) -> None:
+        headers = {"Accept": NDJSON, "Accept-Encoding": "identity", "Idempotency-Key": "walk"}
+        async with client.stream("GET", LONG, headers=headers) as answer:
+            assert answer.status_code == 200
+            [hold] = holds(home)
+            assert (hold.id, hold.rows) == (answer.headers["datacanal-receipt"], 800_000)
+            assert await told(client, LONG, headers=headers) == (409, "request_in_progress")
+            other = {**headers, "Accept": ARROW}
+            assert await told(client, LONG, headers=other) == (409, "idempotency_conflict")
+        await _settled(home, 1)
+        assert holds(home) == []
+
+    played(tmp_path, scene, rows=bars(2000, 400))
+
+
+def test_a_key_that_is_revoked_under_a_stream_does_not_break_it(tmp_path: Path) -> None:
+    async def scene(client: httpx.AsyncClient, _running: Running, home: ProductHome) -> None:
+        async with client.stream("GET", LONG, headers={"Accept": NDJSON, "Accept-Encoding": "identity"}) as answer:
+            home.book.change(KeyRow, key_id(client), revoked_at=datetime.now(UTC))
+            lines = [line async for line in answer.aiter_lines()]
+        [event] = await _settled(home, 1)
+        assert (event.rows, event.outcome, json.loads(lines[-1])["end"]["rows"]) == (200_000, "complete", 200_000)
+        assert await told(client, DATA) == (401, "key_revoked")
+
+    played(tmp_path, scene, rows=MANY)

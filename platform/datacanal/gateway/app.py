@@ -49,6 +49,7 @@ class Gateway:
 
     `known` grows with what is known of products, tokens and keys; `catch_up` reads what was written until now.
     `not_sealed` says why the ledger is not sealed, where it is not.
+    `name` makes ids.
     """
 
     views: Callable[[], View]
@@ -61,13 +62,14 @@ class Gateway:
     entitlements: Entitlements
     offers: Offers
     now: Callable[[], datetime]
+    name: Callable[[str], str]
     account: ASGIApp
     not_sealed: Callable[[], str | None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        call = Call(scope, receive, send)
+        call = Call(scope, receive, send, self.name("req"))
         try:
             await self._routed(call)
         except DatacanalError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -11,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from datacanal.configuration import GatewaySection
-from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
 from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.account.app import account_app
@@ -24,6 +22,7 @@ from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.naming import Names
 from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.offers import Offers
 from datacanal.gateway.pages import Pages
@@ -58,7 +57,7 @@ async def assembled(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    name, tokens = partial(_new_id, now), access_tokens_of(home)
+    name, tokens = Names(now).new, access_tokens_of(home)
     sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
         async with (
@@ -82,6 +81,7 @@ async def assembled(
                 entitlements=entitlements,
                 offers=Offers(store),
                 now=now,
+                name=name,
                 account=account_app(services),
                 not_sealed=lambda: sequencer.problem,
             )
@@ -143,7 +143,3 @@ async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
 
 async def _newest(views: Views, directory: Directory) -> None:
     await _catch_up(views, directory, (views.view.number, directory.number))
-
-
-def _new_id(now: Callable[[], datetime], prefix: str) -> str:
-    return new_id(prefix, now(), os.urandom(RANDOM_BYTES))
