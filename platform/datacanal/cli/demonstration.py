@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from datacanal.cli.demo.lakes import SampleSize, ensure_lakes
+from datacanal.cli.demo.metering import Developer, show_metering
 from datacanal.cli.demo.product import NAME, show_product
 from datacanal.cli.demo.questions import MAIN, SECOND
 from datacanal.cli.demo.service import free_layout, running_service
@@ -42,16 +43,18 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Lakes and state; kept.")] = _DEFAULT,
     scale: Annotated[float, typer.Option("--scale", min=0.001, max=100, help="1 is 2,000,000 payments.")] = 1.0,
 ) -> None:
-    """Ask one question over two sample lakes at two sites, show what moved, publish the answer and call it."""
+    """One question over two sample lakes at two sites, what moved, the answer as a product, a key, a quota, the bill."""
     directory = directory.resolve()
     configuration = _prepared(directory, SampleSize(scale=scale))
     with _stoppable(), running_service(configuration) as service:
         loaded = load_configuration(configuration)
         url, gateway = loaded.control_url, url_of(loaded.gateway_on(None))
         _say(f"The service runs at {url}: a control plane and the sites core and people; a gateway at {gateway}.")
-        with Client(url, (directory / "state" / "admin.token").read_text(encoding="utf-8").strip()) as client:
+        token = (directory / "state" / "admin.token").read_text(encoding="utf-8").strip()
+        with Client(url, token, gateway=gateway) as client:
             job = _show_question(client)
-            show_product(client, job, gateway, lambda: _developer_token(client), _say)
+            show_product(client, job, _say)
+            show_metering(client, Developer(_developer_token(client, job), gateway, configuration), _say)
         _print_commands(configuration, directory / "state", url, gateway, is_running=keep)
         if keep:
             _say("It keeps running; Ctrl-C stops it.")
@@ -74,10 +77,10 @@ def _prepared(directory: Path, size: SampleSize) -> Path:
         raise FileNotWritable(file=str(directory), reason=error.strerror or str(error)) from None
 
 
-def _developer_token(client: Client) -> str:
-    """Of an outside developer, for an hour."""
+def _developer_token(client: Client, job: Job) -> str:
+    """Of an outside developer, for an hour; another one each time, whose quota is whole."""
     expires = datetime.now(UTC) + timedelta(hours=1)
-    return client.create_token("developer", "developer", expires=expires).secret
+    return client.create_token(f"developer-{job.id[-6:].lower()}", "developer", expires=expires).secret
 
 
 def _show_question(client: Client) -> Job:

@@ -62,7 +62,7 @@ def show(
         print_json(found) if number == _PREVIEW else print_json(found[0])
         return
     for each in found:
-        _print(each)
+        print_invoice(each)
     if not found:
         print("there would be no invoice: nothing was used and nothing is due", file=sys.stderr)
 
@@ -102,7 +102,7 @@ def credit(
     """Issue a credit note of what was corrected since, as the publisher."""
     with connect() as client:
         note = client.invoices.credit(number, reason)
-    print_json(note) if as_json else _print(note)
+    print_json(note) if as_json else print_invoice(note)
 
 
 def _format_of(output: Path) -> Format:
@@ -121,7 +121,8 @@ def _print_list(found: list[Invoice]) -> None:
     print_table(names, rows, right=[False, False, False, False, True])
 
 
-def _print(invoice: Invoice) -> None:
+def print_invoice(invoice: Invoice) -> None:
+    """The invoice with its lines."""
     kind = "credit note" if invoice.kind == "credit_note" else "invoice"
     of = f" to {invoice.corrects}: {invoice.reason}" if invoice.corrects else ""
     print(visible(f"{kind} {invoice.number} of {invoice.period}{of}"))

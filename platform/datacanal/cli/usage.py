@@ -33,10 +33,11 @@ def usage(
             found = client.usage.own(period=period, product=product, group_by=by)
         else:
             found = client.usage.of_product(of_product, period=period, group_by=by)
-    print_json(found) if as_json else _print(found)
+    print_json(found) if as_json else print_usage(found)
 
 
-def _print(found: Usage) -> None:
+def print_usage(found: Usage) -> None:
+    """A line for each, and their total."""
     lines = [*found.lines, found.total.model_copy(update={"money": found.money})]
     names = [found.group_by, "product", "calls", "rows", "bytes", "computing", "units", "money"]
     print_table(names, [_cells(each) for each in lines], right=[False, False, *[True] * 6])
