@@ -43,7 +43,7 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Lakes and state; kept.")] = _DEFAULT,
     scale: Annotated[float, typer.Option("--scale", min=0.001, max=100, help="1 is 2,000,000 payments.")] = 1.0,
 ) -> None:
-    """One question over two sample lakes at two sites, what moved, the answer as a product, a key, a quota, the bill."""
+    """One question over two sample lakes, what moved, the answer as a product, a key, a quota, the bill."""
     directory = directory.resolve()
     configuration = _prepared(directory, SampleSize(scale=scale))
     with _stoppable(), running_service(configuration) as service:
