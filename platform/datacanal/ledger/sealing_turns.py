@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from datacanal.domain.errors import StoreUnavailable
 from datacanal.ledger.store import LedgerStore
 from datacanal.storage.places import EMBEDDED
-from datacanal.storage.postgres import hold_sealing, is_alive
+from datacanal.storage.postgres import end_sealing, hold_sealing, is_alive
 
 _FILE = "sealing.lock"
 
@@ -77,7 +77,9 @@ class SessionTurn:
         if self._held is not None:
             stack, connection = self._held
             self._held = None
-            connection.invalidate()  # the session ends, and the lock with it; it does not go back to the pool
+            with suppress(SQLAlchemyError, StoreUnavailable):  # then the lock ended with the connection
+                end_sealing(connection)
+            connection.invalidate()  # so that no lock goes back to the pool, whatever was answered
             stack.close()
 
     def _taken(self) -> tuple[ExitStack, Connection] | None:

@@ -77,6 +77,12 @@ def hold_sealing(connection: Connection) -> bool:
     return bool(held)
 
 
+def end_sealing(connection: Connection) -> None:
+    """Let another seal, at once: the server notices the end of a connection a moment later."""
+    connection.execute(text(f"SELECT pg_advisory_unlock({_LOCKS}, {_SEALING})"))
+    connection.commit()
+
+
 def is_alive(connection: Connection) -> bool:
     """Whether the connection answers. Raises `StoreUnavailable`."""
     answered = connection.scalar(text("SELECT 1"))
