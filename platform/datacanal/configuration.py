@@ -21,6 +21,7 @@ from pydantic import (
 
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
+from datacanal.sign_in_section import SignInSection
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
 _UNITS = {
@@ -122,6 +123,7 @@ class GatewaySection(DoorSection):
     cache: Size = 256 * 2**20
     threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
+    sign_in: SignInSection | None = Field(default=None, description="absent: people come with tokens alone")
 
 
 LEAST_CONTAINER_BYTES = 384 * 2**20
@@ -344,7 +346,12 @@ def _validated(file: Path, parsed: dict[str, Any]) -> Configuration:
 
 def _absolute(base: Path, section: DoorSection) -> DoorSection:
     given = {name: file for name in ("certificate", "key", "store") if (file := getattr(section, name, None))}
-    return section.model_copy(update={name: (base / file).resolve() for name, file in given.items()})
+    placed: dict[str, Any] = {name: (base / file).resolve() for name, file in given.items()}
+    sign_in = section.sign_in if isinstance(section, GatewaySection) else None
+    if sign_in and sign_in.client_secret:
+        secret = (base / sign_in.client_secret).resolve()
+        placed["sign_in"] = sign_in.model_copy(update={"client_secret": secret})
+    return section.model_copy(update=placed)
 
 
 def _absolute_site(base: Path, site: SiteSection, store: Path) -> SiteSection:

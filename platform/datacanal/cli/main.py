@@ -12,14 +12,18 @@ from typer.exceptions import Abort, TyperException
 
 from datacanal import __version__
 from datacanal.cli import (
+    accounts,
     approvals,
     catalogue,
     demonstration,
     jobs,
+    keys,
     parts,
     products,
     query,
     schedules,
+    sign_in,
+    subscriptions,
     tokens,
     unbuilt,
 )
@@ -66,7 +70,8 @@ def make_app() -> typer.Typer:
     app = typer.Typer(help="Run SQL across data lakes that stay where they are.", no_args_is_help=True, **_SETTINGS)  # type: ignore[arg-type]  # the settings are of several types
     app.callback(invoke_without_command=True)(_root)
     groups = (parts, query, jobs, catalogue, approvals, products, schedules, tokens, demonstration, unbuilt)
-    for register in groups:
+    developers = (sign_in, accounts, subscriptions, keys)
+    for register in (*groups, *developers):
         register.add_to(app)
     return app
 

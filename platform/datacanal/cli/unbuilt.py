@@ -8,8 +8,6 @@ from datacanal.domain.errors import NotAvailable
 
 _GROUPS = {
     "package": "packaged jobs",
-    "key": "API keys",
-    "subscription": "subscriptions to data products",
     "usage": "metering",
     "ledger": "the usage ledger",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, overload
 from urllib.parse import quote
 
 import httpx
 
+from datacanal.client.accounts import Accounts, Keys, Subscriptions
 from datacanal.client.address import no_token, resolve_ca, resolve_gateway, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
@@ -19,6 +20,7 @@ from datacanal.client.products import ManagedProducts
 from datacanal.client.python_job import PythonJob, PythonTerms, declared
 from datacanal.client.requests import checked, python_request, statement_request
 from datacanal.client.schedules import Schedules
+from datacanal.client.sign_in import kept_token
 from datacanal.client.webhooks import Webhooks
 from datacanal.domain.errors import BadField
 from datacanal.domain.product import check_product_name
@@ -48,8 +50,10 @@ class Client:
 
     `gateway` is where data products are called; it defaults to DATACANAL_GATEWAY, then to http://127.0.0.1:8401.
     `url` and `token` default to DATACANAL_URL and DATACANAL_TOKEN, then to http://127.0.0.1:8400 and the
-    `admin.token` of `$DATACANAL_HOME` or `./state`. `ca` is a PEM file that vouches for an https service; it defaults
-    to DATACANAL_CA, then to the `control.pem` (`gateway.pem`) beside that token, then to what the machine trusts.
+    `admin.token` of `$DATACANAL_HOME` or `./state`; at a gateway where somebody signed in (`datacanal login`), to that
+    sign-in before the latter. For a product's data `token` may be an API key (`dck_…`). `ca` is a PEM file that
+    vouches for an https service; it defaults to DATACANAL_CA, then to the `control.pem` (`gateway.pem`) beside that
+    token, then to what the machine trusts.
     Every failure is a `DatacanalError` with a code and a remedy.
     """
 
@@ -65,12 +69,17 @@ class Client:
         found = resolve_token(token, os.environ, Path.cwd())
         refusal = None if found else no_token(os.environ, Path.cwd())
 
-        def connected(address: str, made: str) -> Connection:
+        def connected(address: str, made: str, proof: str | None) -> Connection:
             vouching = resolve_ca(ca, os.environ, Path.cwd(), made) if address.startswith("https://") else None
-            return Connection(address, found, without_token=refusal, ca=vouching, transport=transport)
+            return Connection(
+                address, proof, without_token=None if proof else refusal, ca=vouching, transport=transport
+            )
 
-        self._connection = connected(resolve_url(url, os.environ), "control.pem")
-        self._gateway = connected(resolve_gateway(gateway, os.environ), "gateway.pem")
+        address = resolve_gateway(gateway, os.environ)
+        is_named = bool(token or os.environ.get("DATACANAL_TOKEN"))
+        kept = None if is_named else kept_token(address, os.environ, datetime.now(UTC))
+        self._connection = connected(resolve_url(url, os.environ), "control.pem", found)
+        self._gateway = connected(address, "gateway.pem", kept or found)
         self._pages = PageMemory()
 
     def __enter__(self) -> Client:
@@ -193,6 +202,21 @@ class Client:
     def products(self) -> ManagedProducts:
         """Products that the caller publishes."""
         return ManagedProducts(self._connection)
+
+    @property
+    def accounts(self) -> Accounts:
+        """Who pays for what is called at the gateway."""
+        return Accounts(self._gateway)
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Subscriptions to data products."""
+        return Subscriptions(self._gateway)
+
+    @property
+    def keys(self) -> Keys:
+        """API keys of subscriptions."""
+        return Keys(self._gateway)
 
     @property
     def webhooks(self) -> Webhooks:

@@ -172,6 +172,20 @@ class SignInRefused(UserError):
     advises = "Begin it again; if it stays, tell the operator."
 
 
+class SignInUnavailable(ResourceError):
+    kind = Kind.EXTERNAL
+    code = "sign_in_unavailable"
+    says = "The identity provider cannot be asked: {reason}."
+    advises = "Try again in a moment; if it stays, the operator compares [gateway.sign_in] with the provider."
+    retriable = True
+
+
+class SignInNotOffered(UserError):
+    code = "sign_in_not_offered"
+    says = "People cannot sign in at this gateway."
+    advises = "Use a token, or an API key; an operator adds [gateway.sign_in] to the configuration."
+
+
 class LedgerDamaged(UserError):
     code = "ledger_damaged"
     says = "The ledger does not verify: {reason}."

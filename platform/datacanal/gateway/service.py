@@ -31,6 +31,7 @@ from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.watching import Views
 from datacanal.gateway.webhook_signing import WebhookSecrets
@@ -97,7 +98,7 @@ async def _over(
     store = await asyncio.to_thread(open_ledger, home)
     directory = Directory(store)
     await asyncio.to_thread(directory.open)
-    account = account_app(_services(home, store, views, directory, now))
+    account = account_app(_services(home, section, store, views, directory, now))
     notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
     try:
         yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
@@ -113,7 +114,12 @@ async def _over(
 
 
 def _services(
-    home: Path, store: LedgerStore, views: Views, directory: Directory, now: Callable[[], datetime]
+    home: Path,
+    section: GatewaySection,
+    store: LedgerStore,
+    views: Views,
+    directory: Directory,
+    now: Callable[[], datetime],
 ) -> Services:
     async def catch_up() -> None:
         await views.catch_up(views.view.number)
@@ -121,7 +127,8 @@ def _services(
 
     tokens = access_tokens_of(home)
     bearers = Bearers(directory, pepper_of(home), tokens)
-    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, tokens, catch_up)
+    sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
+    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, tokens, catch_up, sign_in)
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:

@@ -91,6 +91,11 @@ class Accounts:
                 row.issuer, row.subject = person.issuer, person.subject
             return account_view(row)
 
+    def signed_in(self, account: str) -> AccountView:
+        """The account of somebody who did."""
+        with self._store.reading_rows() as session:
+            return account_view(session.get_one(AccountRow, account))
+
 
 def found_account(session: Session, asker: Asker, account: str) -> AccountRow:
     """The account, where it exists for the asker. Raises `NotFound`."""

@@ -16,3 +16,9 @@ def answer(document: BaseModel, status: int = 200, **headers: str) -> Response:
 def nothing() -> Response:
     """Done; there is nothing to say."""
     return Response(status_code=204)
+
+
+def unkept(response: Response) -> Response:
+    """The response, which nobody on its way may keep: it has a secret."""
+    response.headers["Cache-Control"] = "no-store"
+    return response

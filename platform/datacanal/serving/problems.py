@@ -61,6 +61,7 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     metering.KeyExpired: 401,
     metering.KeyRevoked: 401,
     metering.SignInRefused: 401,
+    metering.SignInNotOffered: 404,
     metering.TooManyKeys: 409,
     metering.AccountExists: 409,
     metering.AccountClosed: 409,

@@ -14,12 +14,14 @@ from datacanal.gateway.account.guard import caller_guard
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
+from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
 from datacanal.gateway.account.webhooks import webhook_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
     AccountUpdate,
     Approval,
+    Exchange,
     KeyRequest,
     Refusal,
     Rotation,
@@ -37,6 +39,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Refusal,
     KeyRequest,
     Rotation,
+    Exchange,
     WebhookRequest,
 )
 """What the routes read by `read_document`."""
@@ -73,5 +76,6 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         subscription_routes(services, caller),
         key_routes(services, caller),
         oauth_routes(services),
+        sign_in_routes(services),
         webhook_routes(services, caller),
     )

@@ -15,7 +15,7 @@ from datacanal.ledger.asking import Asker
 from datacanal.ledger.key_ring import KeyRing
 from datacanal.ledger.keys import pepper_of
 from datacanal.protocol.accounts import KeyList, KeyRequest, KeyView, NewApiKey, Rotation
-from datacanal.serving.answers import answer
+from datacanal.serving.answers import answer, unkept
 from datacanal.serving.bodies import read_document
 from datacanal.serving.documents import json_body, problems
 
@@ -85,5 +85,4 @@ def _add_seeing(router: APIRouter, ring: KeyRing, managing: Any) -> None:
 
 
 def _shown_once(made: NewApiKey) -> Response:
-    headers = {"Location": f"{_PATH}/{made.key.id}", "Cache-Control": "no-store"}
-    return answer(made, 201, **headers)
+    return unkept(answer(made, 201, Location=f"{_PATH}/{made.key.id}"))

@@ -15,14 +15,15 @@ from datacanal.gateway.account.services import Services
 from datacanal.gateway.bearers import Bearers
 from datacanal.ledger.entitled import HeldKey
 from datacanal.protocol.oauth import TokenAnswer, TokenGrant, TokenRefusal
-from datacanal.serving.answers import answer
+from datacanal.serving.answers import answer, unkept
 from datacanal.serving.bodies import read_body
 from datacanal.serving.documents import problems
 
+_Responses = dict[int | str, dict[str, Any]]
 _FORM = "application/x-www-form-urlencoded"
 _MOST_BYTES = 16 * 1024
 _FIELDS = frozenset(TokenGrant.model_fields)
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_REFUSALS: _Responses = {
     400: {"model": TokenRefusal, "description": "the request is wrong"},
     401: {"model": TokenRefusal, "description": "the client is wrong, or its key does not hold"},
 }
@@ -41,7 +42,7 @@ class _RefusedError(Exception):
 def oauth_routes(services: Services) -> APIRouter:
     """Exchange a key for a token that holds a quarter of an hour."""
     router = APIRouter(prefix="/v1/oauth", tags=["sign-in"])
-    described = {each: said for each, said in problems(body=True).items() if each in (408, 413)}
+    described: _Responses = {each: said for each, said in problems(body=True).items() if each in (408, 413)}
 
     @router.post(
         "/token",
@@ -56,9 +57,11 @@ def oauth_routes(services: Services) -> APIRouter:
         try:
             granted = _granted(services.bearers, services.tokens, request, body, services.now())
         except _RefusedError as error:
-            challenge = {"WWW-Authenticate": 'Basic realm="datacanal"'} if error.status == 401 else {}
-            return answer(error.refusal, error.status, **challenge, **{"Cache-Control": "no-store"})
-        return answer(granted, **{"Cache-Control": "no-store"})
+            refused = answer(error.refusal, error.status)
+            if error.status == 401:
+                refused.headers["WWW-Authenticate"] = 'Basic realm="datacanal"'
+            return unkept(refused)
+        return unkept(answer(granted))
 
     return router
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datacanal.gateway.access_tokens import AccessTokens
 from datacanal.gateway.bearers import Bearers
+from datacanal.gateway.sign_in.flow import SignIn
 from datacanal.gateway.view import View
 from datacanal.ledger.store import LedgerStore
 
@@ -17,7 +18,8 @@ from datacanal.ledger.store import LedgerStore
 class Services:
     """`views` gives the newest view; `home` holds the keys that the book does not.
 
-    `catch_up` reads what was written until now, so that nobody is refused for what was only not read yet.
+    `catch_up` reads what was written until now, so that nobody is refused for what was only not read yet. `sign_in` is
+    None where people do not sign in at this gateway.
     """
 
     store: LedgerStore
@@ -28,3 +30,4 @@ class Services:
     bearers: Bearers
     tokens: AccessTokens
     catch_up: Callable[[], Awaitable[None]]
+    sign_in: SignIn | None

@@ -1,0 +1,1 @@
+"""People sign in by OpenID Connect: authorization code with PKCE."""
