@@ -10,27 +10,31 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pyarrow as pa
 from sqlalchemy.orm import Session
+from tests.subscribers import Subscribers, subscribers
 
 from datacanal.configuration import GatewaySection
 from datacanal.domain.product import VersionState
 from datacanal.gateway.loading import Loader
 from datacanal.gateway.service import running_gateway
 from datacanal.gateway.watching import Views
+from datacanal.ledger.store import open_ledger
 from datacanal.products.manifest import Manifest
 from datacanal.protocol.products import Contract, Sample
 from datacanal.serving.runner import HttpServer, address_of, bind
-from datacanal.state import DATABASE, MIGRATIONS
+from datacanal.state import DATABASE, MIGRATIONS, PLACE
 from datacanal.state.models import JobRow, TokenRow
 from datacanal.state.product_models import ChannelRow, ProductRow, RestatementRow, VersionRow
 from datacanal.state.revisions import grow
 from datacanal.state.tokens import digest_of
+from datacanal.storage.databases import open_to_write
+from datacanal.storage.places import EMBEDDED
 from datacanal.storage.sqlite import open_database
 from datacanal.testing.snapshots import write_snapshot
 
@@ -50,12 +54,19 @@ def bars(securities: int = 20, sessions: int = 50, shift: int = 0) -> str:
 class ProductHome:
     """The state store and the store of products of one service."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str = EMBEDDED) -> None:
         self.home = folder / "home"
+        self.database = database
         self.store = folder / "products"
         self.home.mkdir(mode=0o700, parents=True)
-        (self.home / DATABASE).write_bytes(_empty_store())
-        self.engine = open_database(self.home / DATABASE, MIGRATIONS, begin="BEGIN IMMEDIATE")
+        if database == EMBEDDED:
+            (self.home / DATABASE).write_bytes(_empty_store())
+        self.engine = open_to_write(database, self.home, PLACE, begin="BEGIN IMMEDIATE")
+
+    @cached_property
+    def book(self) -> Subscribers:
+        """Who may call, in the home's book."""
+        return subscribers(open_ledger(self.home), self.home)
 
     def write(self, *rows: object) -> None:
         """Add the rows in one transaction that gateways are told of."""
@@ -193,7 +204,7 @@ async def serving(
     home: ProductHome, now: Callable[[], datetime] = lambda: datetime.now(UTC), **section: Any
 ) -> AsyncIterator[Running]:
     """A gateway over the home, in this process."""
-    views = Views(home.home)
+    views = Views(home.home, home.database)
     assert views.open()
     settings = GatewaySection.model_validate({"store": home.store, "listen": "127.0.0.1:0", **section})
     listening = bind(settings.listen, key="gateway.listen")

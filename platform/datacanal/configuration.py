@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
 from datacanal.sign_in_section import SignInSection
@@ -111,7 +112,7 @@ class ControlSection(DoorSection):
 
     listen: Listen = "127.0.0.1:8400"
     sites: Listen | None = None
-    database: str = "sqlite"
+    database: DatabaseAddress = "sqlite"
 
 
 class GatewaySection(DoorSection):
@@ -393,8 +394,6 @@ def _check_together(configuration: Configuration) -> None:
 
 
 def _refuse_unbuilt(configuration: Configuration) -> None:
-    if configuration.control.database != "sqlite":
-        raise NotAvailable(key="control.database", what="a database other than sqlite", hint='Use database = "sqlite".')
     for number, site in enumerate(configuration.sites):
         _refuse_unbuilt_site(f"sites.{number}", site)
 

@@ -36,7 +36,10 @@ def free_ports(number: int) -> list[int]:
 
 @dataclass
 class Settings:
-    """What a test may want otherwise: pool, limits, environment of all processes, and policies by lake."""
+    """What a test may want otherwise: pool, database, limits, environment of all processes, and policies by lake.
+
+    With a `gateway`, data products are served too.
+    """
 
     workers: int = 1
     threads: int = 1
@@ -49,6 +52,8 @@ class Settings:
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
+    database: str = "sqlite"
+    gateway: bool = False
 
 
 class Service:
@@ -60,7 +65,7 @@ class Service:
         self.settings = settings or Settings()
         self.configuration = home / "datacanal.toml"
         self._run_id = uuid.uuid4().hex
-        self._ports = free_ports(1 + len(sites))
+        self._ports = free_ports(2 + len(sites))
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._said: list[str] = []
@@ -76,6 +81,10 @@ class Service:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self._ports[-1]}"
 
     def exchange_port(self, site: str) -> int:
         """Where the site serves its transfers to others."""
@@ -192,11 +201,14 @@ class Service:
             (self.home / f"{lake}.policy.toml").write_text(policy)
         limits = "".join(f"{key} = {value}\n" for key, value in self.settings.limits.items())
         parts = [
-            f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"\n[limits]\n{limits}',
+            f'home = "state"\n[control]\nlisten = "127.0.0.1:{self._ports[0]}"',
+            f'database = "{self.settings.database}"\n[limits]\n{limits}',
             f'[launcher]\nimage = "{self.settings.image}"\ndocker_host = "{self.settings.docker_host}"\n'
             f"images = {json.dumps(list(self.settings.images))}",
         ]
-        for port, (site, lakes) in zip(self._ports[1:], self.sites.items(), strict=True):
+        if self.settings.gateway:
+            parts.append(f'[gateway]\nlisten = "127.0.0.1:{self._ports[-1]}"\nstore = "products"')
+        for port, (site, lakes) in zip(self._ports[1:-1], self.sites.items(), strict=True):
             parts.append(self._site(site, port, lakes))
         self.configuration.write_text("\n".join(parts))
 

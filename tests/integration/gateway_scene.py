@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 from tests.products import ProductHome, Running, serving
 
+from datacanal.storage.places import EMBEDDED
+
 BARS = "/v1/products/pub.bars"
 DATA = f"{BARS}/data"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -20,11 +22,11 @@ ROUTES = ("", "/data", "/schema", "/openapi.json", "/sample", "/versions", "/con
 Scene = Callable[[httpx.AsyncClient, Running, ProductHome], Awaitable[None]]
 
 
-def played(folder: Path, scene: Scene, **section: Any) -> None:
+def played(folder: Path, scene: Scene, database: str = EMBEDDED, **section: Any) -> None:
     """The scene with one product, `pub.bars`, and a developer's client."""
 
     async def play() -> None:
-        home = ProductHome(folder)
+        home = ProductHome(folder, database)
         home.stable("pub.bars")
         token = home.token("dev")
         async with serving(home, **section) as running, running.client(token) as client:

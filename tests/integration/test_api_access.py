@@ -9,13 +9,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from datacanal.control.clock import SystemClock
+from datacanal.control.store.opening import open_store
 from datacanal.control.tokens import new_token
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import DatacanalError
 from datacanal.protocol.catalogue import DatasetReport
 from datacanal.protocol.public import TokenRequest
-from datacanal.testing.control_house import ControlHouse, control_house
+from datacanal.state.tables import TABLES
+from datacanal.testing.control_house import ControlHouse, control_house, database_of
 
 Scene = Callable[[ControlHouse, httpx.AsyncClient], Awaitable[None]]
 
@@ -28,7 +32,7 @@ def play(home: Path, scene: Scene) -> None:
     asyncio.run(run())
 
 
-def test_every_missing_wrong_expired_or_revoked_token_is_refused_with_its_reason(tmp_path: Path) -> None:
+def test_every_missing_wrong_expired_or_revoked_token_is_refused_with_its_reason(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         expired = {"name": "old", "role": "analyst", "expires": "2020-01-01T00:00:00Z"}
         old = (await admin.post("/v1/tokens", json=expired)).json()["secret"]
@@ -43,23 +47,45 @@ def test_every_missing_wrong_expired_or_revoked_token_is_refused_with_its_reason
             assert reason in answer.json()["detail"]
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_secret_is_shown_once_and_kept_nowhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/jobs/a%00b", 404), ("/v1/products/pub.a%00", 404), ("/v1/schedules/%00", 404), ("/v1/jobs?after=%00", 400)],
+)
+def test_no_text_of_a_database_is_asked_for_a_nul(any_home: Path, path: str, status: int) -> None:
+    async def scene(_house: ControlHouse, admin: httpx.AsyncClient) -> None:
+        assert (await admin.get(path)).status_code == status
+
+    play(any_home, scene)
+
+
+def test_a_secret_is_shown_once_and_kept_nowhere(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         secret = (await admin.post("/v1/tokens", json={"name": "eva", "role": "analyst"})).json()["secret"]
         assert secret not in (await admin.get("/v1/tokens")).text
         secrets.append(secret)
 
     secrets: list[str] = []
-    play(tmp_path, scene)
-    stored = b"".join(file.read_bytes() for file in tmp_path.rglob("control.sqlite*"))
+    play(any_home, scene)
+    stored = b"".join(file.read_bytes() for file in any_home.rglob("control.sqlite*"))
     assert secrets[0].encode() not in stored
+    assert secrets[0] not in str(_rows(any_home))
 
 
-def test_the_first_start_leaves_private_tokens_that_later_starts_keep(tmp_path: Path) -> None:
-    files = [tmp_path / "admin.token", tmp_path / "sites" / "core" / "token", tmp_path / "sites" / "users" / "token"]
+def _rows(home: Path) -> list[object]:
+    """Everything that is in the state store."""
+    store = open_store(home, SystemClock(), database_of(home))
+    with store.reader.connect() as connection:
+        rows = [row for table in TABLES.sorted_tables for row in connection.execute(select(table))]
+    store.dispose()
+    assert any("eva" in row for row in rows)
+    return rows
+
+
+def test_the_first_start_leaves_private_tokens_that_later_starts_keep(any_home: Path) -> None:
+    files = [any_home / "admin.token", any_home / "sites" / "core" / "token", any_home / "sites" / "users" / "token"]
     found: list[list[str]] = []
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
@@ -67,8 +93,8 @@ def test_the_first_start_leaves_private_tokens_that_later_starts_keep(tmp_path: 
         assert stat.S_IMODE(files[1].parent.stat().st_mode) == 0o700
         found.append([file.read_text() for file in files])
 
-    play(tmp_path, scene)
-    play(tmp_path, scene)
+    play(any_home, scene)
+    play(any_home, scene)
     assert found[0] == found[1]
 
 
@@ -89,25 +115,25 @@ def test_the_first_start_leaves_private_tokens_that_later_starts_keep(tmp_path: 
     ],
 )
 def test_a_role_may_do_what_it_is_for_and_nothing_else(
-    tmp_path: Path, role: str, method: str, path: str, status: int
+    any_home: Path, role: str, method: str, path: str, status: int
 ) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         caller = await house.caller(role, "somebody")
         assert (await caller.request(method, path)).status_code == status
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_an_operator_makes_tokens_for_sites_but_none_that_reaches_data(tmp_path: Path) -> None:
+def test_an_operator_makes_tokens_for_sites_but_none_that_reaches_data(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         operator = await house.caller("operator", "op")
         assert (await operator.post("/v1/tokens", json={"name": "x", "role": "site"})).status_code == 201
         assert (await operator.post("/v1/tokens", json={"name": "x", "role": "analyst"})).status_code == 403
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path) -> None:
+def test_what_belongs_to_somebody_else_does_not_exist(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         ana, ben = await house.caller("analyst", "ana"), await house.caller("analyst", "ben")
         stranger = await house.client(await foreign_token(house))
@@ -126,7 +152,7 @@ def test_what_belongs_to_somebody_else_does_not_exist(tmp_path: Path) -> None:
         token = (await admin.get("/v1/tokens")).json()["tokens"][0]["id"]
         assert (await stranger.delete(f"/v1/tokens/{token}")).status_code == 404
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
 async def foreign_token(house: ControlHouse) -> str:
@@ -139,7 +165,7 @@ async def foreign_token(house: ControlHouse) -> str:
     return secret
 
 
-def test_a_site_speaks_for_itself_only(tmp_path: Path) -> None:
+def test_a_site_speaks_for_itself_only(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core, users = await house.agent("core"), await house.agent("users")
         core.session, session = users.session, core.session
@@ -155,10 +181,10 @@ def test_a_site_speaks_for_itself_only(tmp_path: Path) -> None:
         with pytest.raises(DatacanalError, match="belongs to site 'users'"):
             await core.hello()
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_replaced_session_is_told_so(tmp_path: Path) -> None:
+def test_a_replaced_session_is_told_so(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         old = await house.agent("core", boot="boot1")
         await house.agent("core", boot="boot2")
@@ -167,10 +193,10 @@ def test_a_replaced_session_is_told_so(tmp_path: Path) -> None:
                 await call()
             assert lost.value.code == "session_lost"
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_poll_that_was_open_when_its_session_was_replaced_gets_no_work(tmp_path: Path) -> None:
+def test_a_poll_that_was_open_when_its_session_was_replaced_gets_no_work(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         old = await house.agent("core", boot="boot1")
         polling = asyncio.create_task(old.poll())
@@ -181,7 +207,7 @@ def test_a_poll_that_was_open_when_its_session_was_replaced_gets_no_work(tmp_pat
         job = (await admin.post("/v1/jobs", json={"sql": "at core"})).json()["id"]
         assert (await new.lease()).job == job
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +233,7 @@ def test_a_poll_that_was_open_when_its_session_was_replaced_gets_no_work(tmp_pat
     ],
 )
 def test_a_body_that_is_wrong_is_refused_naming_what_is_wrong(
-    tmp_path: Path, body: bytes, status: int, says: str
+    any_home: Path, body: bytes, status: int, says: str
 ) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         answer = await admin.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -216,10 +242,10 @@ def test_a_body_that_is_wrong_is_refused_naming_what_is_wrong(
         assert answer.json()["remedy"]
         assert (await admin.get("/v1/jobs")).json()["jobs"] == []
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_requests_that_do_not_fit_are_problems_too(tmp_path: Path) -> None:
+def test_requests_that_do_not_fit_are_problems_too(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         for method, path, code in (
             ("GET", "/v1/nothing", "not_found"),
@@ -235,4 +261,4 @@ def test_requests_that_do_not_fit_are_problems_too(tmp_path: Path) -> None:
         text = await admin.post("/v1/jobs", content=b"{}", headers={"Content-Type": "text/plain"})
         assert (text.status_code, text.json()["code"]) == (415, "media_type_not_supported")
 
-    play(tmp_path, scene)
+    play(any_home, scene)

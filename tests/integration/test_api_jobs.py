@@ -36,7 +36,7 @@ async def submitted(http: httpx.AsyncClient, sql: str) -> str:
     return str(response.json()["id"])
 
 
-def test_a_job_across_two_sites_runs_to_its_end(tmp_path: Path) -> None:
+def test_a_job_across_two_sites_runs_to_its_end(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core, users = await house.agent("core"), await house.agent("users")
         job = await submitted(admin, "across users core")
@@ -51,10 +51,10 @@ def test_a_job_across_two_sites_runs_to_its_end(tmp_path: Path) -> None:
         logs = (await admin.get(f"/v1/jobs/{job}/logs")).json()
         assert [attempt["said"] for attempt in logs["attempts"]] == ["", ""]
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_the_same_key_and_request_make_one_job_and_another_request_conflicts(tmp_path: Path) -> None:
+def test_the_same_key_and_request_make_one_job_and_another_request_conflicts(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         await house.agent("core")
         key = {"Idempotency-Key": "k"}
@@ -68,28 +68,28 @@ def test_the_same_key_and_request_make_one_job_and_another_request_conflicts(tmp
         mine = await ben.post("/v1/jobs", json={"sql": "at users"}, headers=key)
         assert mine.status_code == 202
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_refused_statement_leaves_no_job_behind(tmp_path: Path) -> None:
+def test_a_refused_statement_leaves_no_job_behind(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         answer = await admin.post("/v1/jobs", json={"sql": "nonsense"})
         assert (answer.status_code, answer.json()["code"]) == (422, "sql_syntax")
         assert answer.headers["content-type"] == "application/problem+json"
         assert (await admin.get("/v1/jobs")).json()["jobs"] == []
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_other_kinds_of_jobs_are_not_available(tmp_path: Path) -> None:
+def test_other_kinds_of_jobs_are_not_available(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         answer = await admin.post("/v1/jobs", json={"kind": "pipeline", "sql": "at core"})
         assert (answer.status_code, answer.json()["code"]) == (422, "not_available")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_plan_made_at_submission_is_used_unless_something_new_was_reported(tmp_path: Path) -> None:
+def test_a_plan_made_at_submission_is_used_unless_something_new_was_reported(any_home: Path) -> None:
     compiler = ScriptedCompiler()
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
@@ -98,10 +98,10 @@ def test_a_plan_made_at_submission_is_used_unless_something_new_was_reported(tmp
         await core.lease()
         assert compiler.compiled["at core"] == 1
 
-    play(tmp_path, scene, compiler=compiler)
+    play(any_home, scene, compiler=compiler)
 
 
-def test_an_unknown_dataset_is_looked_for_at_the_sites_before_it_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_dataset_is_looked_for_at_the_sites_before_it_is_refused(any_home: Path) -> None:
     compiler = ScriptedCompiler()
     compiler.refusals["select new"] = DatasetNotFound(name="new", hint="There is none.")
 
@@ -115,7 +115,7 @@ def test_an_unknown_dataset_is_looked_for_at_the_sites_before_it_is_refused(tmp_
         assert (await answer).json()["code"] == "sql_syntax"
         assert compiler.compiled["select new"] == 2
 
-    play(tmp_path, scene, compiler=compiler)
+    play(any_home, scene, compiler=compiler)
 
 
 def report(name: str) -> DatasetReport:
@@ -127,7 +127,7 @@ def report(name: str) -> DatasetReport:
     )
 
 
-def test_refreshing_answers_with_what_the_sites_report_then(tmp_path: Path) -> None:
+def test_refreshing_answers_with_what_the_sites_report_then(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core = await house.agent("core")
         assert (await admin.get("/v1/datasets")).json()["datasets"] == []
@@ -140,10 +140,10 @@ def test_refreshing_answers_with_what_the_sites_report_then(tmp_path: Path) -> N
         assert (await admin.get("/v1/datasets/lake_core.nothing")).status_code == 404
         assert (await admin.post("/v1/lakes/nowhere/refresh")).status_code == 404
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_events_can_be_taken_up_where_they_broke_off(tmp_path: Path) -> None:
+def test_events_can_be_taken_up_where_they_broke_off(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core = await house.agent("core")
         job = await submitted(admin, "at core")
@@ -157,10 +157,10 @@ def test_events_can_be_taken_up_where_they_broke_off(tmp_path: Path) -> None:
         last = {"Last-Event-ID": str(whole[4]["seq"])}
         assert events_in((await admin.get(f"/v1/jobs/{job}/events", headers=last)).text) == whole[5:]
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_events_arrive_while_the_job_runs(tmp_path: Path) -> None:
+def test_events_arrive_while_the_job_runs(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core = await house.agent("core")
         job = await submitted(admin, "at core")
@@ -172,14 +172,14 @@ def test_events_arrive_while_the_job_runs(tmp_path: Path) -> None:
             await core.run(lease)
             assert any("job_succeeded" in line for line in [line async for line in lines])
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
 def events_in(text: str) -> list[dict[str, object]]:
     return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
 
 
-def test_cancelling_tells_the_agent_at_once_and_ends_with_its_answer(tmp_path: Path) -> None:
+def test_cancelling_tells_the_agent_at_once_and_ends_with_its_answer(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core = await house.agent("core")
         job = await submitted(admin, "at core")
@@ -193,10 +193,10 @@ def test_cancelling_tells_the_agent_at_once_and_ends_with_its_answer(tmp_path: P
         again = await admin.post(f"/v1/jobs/{job}/cancel")
         assert (again.status_code, again.json()["state"]) == (200, "cancelled")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_failed_job_names_its_cause_and_can_be_retried_as_a_new_job(tmp_path: Path) -> None:
+def test_a_failed_job_names_its_cause_and_can_be_retried_as_a_new_job(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core = await house.agent("core")
         job = await submitted(admin, "at core")
@@ -211,10 +211,10 @@ def test_a_failed_job_names_its_cause_and_can_be_retried_as_a_new_job(tmp_path: 
         assert (again.status_code, again.json()["retry_of"]) == (202, job)
         assert (await core.lease()).job == again.json()["id"]
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_waiting_jobs_say_why_they_wait(tmp_path: Path) -> None:
+def test_waiting_jobs_say_why_they_wait(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         first = await submitted(admin, "at core")
         second = await submitted(admin, "at core")
@@ -226,7 +226,7 @@ def test_waiting_jobs_say_why_they_wait(tmp_path: Path) -> None:
         await core.run(await core.lease())
         assert (await core.lease()).job == second
 
-    play(tmp_path, scene, limits=LimitsSection(running_jobs_per_user=1))
+    play(any_home, scene, limits=LimitsSection(running_jobs_per_user=1))
 
 
 async def until_running(http: httpx.AsyncClient, job: str) -> None:
@@ -236,7 +236,7 @@ async def until_running(http: httpx.AsyncClient, job: str) -> None:
                 return
 
 
-def test_a_queue_that_is_full_refuses_more(tmp_path: Path) -> None:
+def test_a_queue_that_is_full_refuses_more(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         first = await submitted(admin, "at core")
         await until_running(admin, first)
@@ -245,19 +245,19 @@ def test_a_queue_that_is_full_refuses_more(tmp_path: Path) -> None:
         assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
         assert "Retry-After" in refused.headers
 
-    play(tmp_path, scene, limits=LimitsSection(running_jobs=1, waiting_jobs=1))
+    play(any_home, scene, limits=LimitsSection(running_jobs=1, waiting_jobs=1))
 
 
-def test_a_statement_without_datasets_waits_for_any_site(tmp_path: Path) -> None:
+def test_a_statement_without_datasets_waits_for_any_site(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         job = await submitted(admin, "anywhere")
         core = await house.agent("core")
         assert (await core.lease()).job == job
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_jobs_are_listed_page_by_page_the_newest_first(tmp_path: Path) -> None:
+def test_jobs_are_listed_page_by_page_the_newest_first(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         jobs = [await submitted(admin, "at core") for _ in range(5)]
         page = (await admin.get("/v1/jobs", params={"limit": 3})).json()
@@ -265,27 +265,27 @@ def test_jobs_are_listed_page_by_page_the_newest_first(tmp_path: Path) -> None:
         assert [job["id"] for job in page["jobs"] + rest["jobs"]] == sorted(jobs, reverse=True)
         assert rest["next"] is None
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_an_explanation_stores_nothing(tmp_path: Path) -> None:
+def test_an_explanation_stores_nothing(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         answer = await admin.post("/v1/jobs/explain", json={"sql": "across users core"})
         assert (answer.status_code, answer.json()["text"]) == (200, "2 steps")
         assert (await admin.get("/v1/jobs")).json()["jobs"] == []
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_jobs_go_on_after_a_restart_of_the_control_plane(tmp_path: Path) -> None:
+def test_jobs_go_on_after_a_restart_of_the_control_plane(any_home: Path) -> None:
     async def scene() -> None:
-        async with control_house(tmp_path) as house:
+        async with control_house(any_home) as house:
             admin, core = await house.admin(), await house.agent("core")
             queued = await submitted(admin, "at users")
             running = await submitted(admin, "at core")
             lease = await core.lease()
             session = core.session
-        async with control_house(tmp_path) as house:
+        async with control_house(any_home) as house:
             admin = await house.admin()
             _, core._http = await house.member("core")
             assert core.session == session
@@ -297,7 +297,7 @@ def test_jobs_go_on_after_a_restart_of_the_control_plane(tmp_path: Path) -> None
     asyncio.run(scene())
 
 
-def test_stopping_answers_everybody_who_waits(tmp_path: Path) -> None:
+def test_stopping_answers_everybody_who_waits(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core = await house.agent("core")
         job = await submitted(admin, "at users")
@@ -310,4 +310,4 @@ def test_stopping_answers_everybody_who_waits(tmp_path: Path) -> None:
         assert (await waiting).json()["state"] == "running"
         assert (await following).status_code == 200
 
-    play(tmp_path, scene)
+    play(any_home, scene)

@@ -45,15 +45,15 @@ async def refusal(house: ControlHouse, identity: SiteIdentity, secret: str) -> s
     return caught.value.detail
 
 
-def test_a_site_joins_once_and_needs_no_token_over_restarts_of_both(tmp_path: Path) -> None:
+def test_a_site_joins_once_and_needs_no_token_over_restarts_of_both(any_home: Path) -> None:
     async def run() -> None:
-        home, identity = tmp_path / "north", site(tmp_path / "north")
-        async with control_house(tmp_path / "control") as house:
+        home, identity = any_home / "north", site(any_home / "north")
+        async with control_house(any_home / "control") as house:
             secret = await token(await house.admin())
             member = await ensure_joined(home, identity, PublicDoor(house.url), Tokens(home, secret))
             assert member.issuer == house.plane.issuer.public
             assert secret.endswith(house.plane.door.fingerprint)
-        async with control_house(tmp_path / "control") as house:
+        async with control_house(any_home / "control") as house:
             kept = await ensure_joined(home, site(home), PublicDoor(house.url), Tokens(home, secret))
             assert kept == member == load_membership(home)
             async with door(kept.door, kept.certificate, identity) as http:
@@ -72,9 +72,9 @@ async def sites(house: ControlHouse) -> list[dict[str, object]]:
     return found
 
 
-def test_a_token_is_good_for_one_join(tmp_path: Path) -> None:
+def test_a_token_is_good_for_one_join(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
-        first, second = site(tmp_path / "1"), site(tmp_path / "2")
+        first, second = site(any_home / "1"), site(any_home / "2")
         secret = await token(admin)
         joined = await PublicDoor(house.url).join(first, secret)
         assert "was used" in await refusal(house, second, secret)
@@ -85,12 +85,12 @@ def test_a_token_is_good_for_one_join(tmp_path: Path) -> None:
         answer = await (await house.client(secret)).get("/v1/sites")
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_wrong_expired_revoked_and_foreign_tokens_let_nobody_in(tmp_path: Path) -> None:
+def test_wrong_expired_revoked_and_foreign_tokens_let_nobody_in(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
-        north = site(tmp_path / "north")
+        north = site(any_home / "north")
         expired = await token(admin, expires="2020-01-01T00:00:00Z")
         revoked = await token(admin)
         await admin.delete(f"/v1/tokens/tok_{revoked.split('_')[1]}")
@@ -111,38 +111,38 @@ def test_wrong_expired_revoked_and_foreign_tokens_let_nobody_in(tmp_path: Path) 
         assert nobody.status_code == 401
         assert "north" not in [row["name"] for row in await sites(house)]
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
 @pytest.mark.parametrize("certificate", ["", "nonsense", BEGUN])
-def test_what_is_no_certificate_does_not_use_up_the_token(tmp_path: Path, certificate: str) -> None:
+def test_what_is_no_certificate_does_not_use_up_the_token(any_home: Path, certificate: str) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         secret = await token(admin)
         http = await house.client(secret)
         answer = await http.post("/v1/site/join", json={"site": "north", "certificate": certificate})
         assert (answer.status_code, answer.json()["code"]) == (403, "join_refused")
-        await PublicDoor(house.url).join(site(tmp_path / "north"), secret)
+        await PublicDoor(house.url).join(site(any_home / "north"), secret)
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_a_certificate_of_another_name_and_a_key_of_another_site_are_refused(tmp_path: Path) -> None:
+def test_a_certificate_of_another_name_and_a_key_of_another_site_are_refused(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
-        south = site(tmp_path / "south", "south")
+        south = site(any_home / "south", "south")
         http = await house.client(await token(admin))
         answer = await http.post("/v1/site/join", json={"site": "north", "certificate": south.certificate.pem})
         assert "that of site 'south'" in answer.json()["detail"]
         await PublicDoor(house.url).join(south, await token(admin, "south"))
-        stolen = (tmp_path / "south" / "signing.key").read_bytes()
-        twin = load_identity(tmp_path / "twin", "north", lambda _: stolen)
+        stolen = (any_home / "south" / "signing.key").read_bytes()
+        twin = load_identity(any_home / "twin", "north", lambda _: stolen)
         assert "that of another site" in await refusal(house, twin, await token(admin))
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_a_site_that_joins_again_replaces_itself_and_the_old_key_is_worth_nothing(tmp_path: Path) -> None:
+def test_a_site_that_joins_again_replaces_itself_and_the_old_key_is_worth_nothing(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
-        old, new = site(tmp_path / "old"), site(tmp_path / "new")
+        old, new = site(any_home / "old"), site(any_home / "new")
         public = PublicDoor(house.url)
         joined = await public.join(old, await token(admin))
         async with door(joined.door, joined.certificate, old) as http:
@@ -165,13 +165,13 @@ def test_a_site_that_joins_again_replaces_itself_and_the_old_key_is_worth_nothin
         async with door(back.door, back.certificate, old) as http:
             await ScriptedAgent(http, old).hello()
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_a_site_that_never_joined_is_not_talked_to(tmp_path: Path) -> None:
+def test_a_site_that_never_joined_is_not_talked_to(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         member, _ = await house.member("core")
-        stranger = site(tmp_path / "stranger", "core")
+        stranger = site(any_home / "stranger", "core")
         url, certificate = house.door_of("core")
         async with door(url, certificate, stranger) as http:
             with pytest.raises(httpx.TransportError):
@@ -181,64 +181,64 @@ def test_a_site_that_never_joined_is_not_talked_to(tmp_path: Path) -> None:
                 await naked.get(f"{url}/openapi.json")
         assert member.certificate.fingerprint != stranger.certificate.fingerprint
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_transfers_are_made_for_the_key_of_the_certificate_and_no_other(tmp_path: Path) -> None:
+def test_transfers_are_made_for_the_key_of_the_certificate_and_no_other(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         core, http = await house.member("core")
         agent = ScriptedAgent(http, core)
-        agent.public_key = site(tmp_path / "thief").keys.public
+        agent.public_key = site(any_home / "thief").keys.public
         with pytest.raises(DatacanalError) as refused:
             await agent.hello()
         assert refused.value.code == "forbidden"
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_a_control_plane_with_another_key_than_the_token_s_is_not_joined(tmp_path: Path) -> None:
+def test_a_control_plane_with_another_key_than_the_token_s_is_not_joined(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         secret = await token(admin)
         forged = f"{secret.rpartition('_')[0]}_{'0' * 64}"
-        assert "another key than the one that the token names" in await refusal(house, site(tmp_path / "north"), forged)
+        assert "another key than the one that the token names" in await refusal(house, site(any_home / "north"), forged)
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_a_token_of_before_there_were_fingerprints_is_good_too(tmp_path: Path) -> None:
+def test_a_token_of_before_there_were_fingerprints_is_good_too(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         secret = (await token(admin)).rpartition("_")[0]
-        home = tmp_path / "north"
+        home = any_home / "north"
         home.mkdir()
         (home / "token").write_text(secret)
         await ensure_joined(home, site(home), PublicDoor(house.url), Tokens(home, ""))
         assert not (home / "token").exists()
 
-    play(tmp_path / "control", scene)
+    play(any_home / "control", scene)
 
 
-def test_the_first_start_makes_tokens_for_sites_that_did_not_join_and_no_others(tmp_path: Path) -> None:
+def test_the_first_start_makes_tokens_for_sites_that_did_not_join_and_no_others(any_home: Path) -> None:
     def tokens() -> list[bool]:
-        return [(tmp_path / "sites" / name / "token").exists() for name in ("core", "users")]
+        return [(any_home / "sites" / name / "token").exists() for name in ("core", "users")]
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         await house.member("core")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
     assert tokens() == [False, True]
-    (tmp_path / "sites" / "core" / "signing.key").unlink()
-    site(tmp_path / "sites" / "core", "core")  # its home was lost, and it made itself another key
-    play(tmp_path, scene)
+    (any_home / "sites" / "core" / "signing.key").unlink()
+    site(any_home / "sites" / "core", "core")  # its home was lost, and it made itself another key
+    play(any_home, scene)
     assert tokens() == [False, True]
 
 
-def test_the_door_stays_where_it_is_over_restarts_and_says_where(tmp_path: Path) -> None:
+def test_the_door_stays_where_it_is_over_restarts_and_says_where(any_home: Path) -> None:
     doors: list[str] = []
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         doors.append(await PublicDoor(house.url).find_door(""))
 
-    play(tmp_path, scene)
-    play(tmp_path, scene)
+    play(any_home, scene)
+    play(any_home, scene)
     assert doors[0] == doors[1]
     assert doors[0].startswith("https://127.0.0.1:")

@@ -82,7 +82,7 @@ async def foreign_admin(house: ControlHouse) -> httpx.AsyncClient:
     return await house.client(secret)
 
 
-def test_a_job_is_published_with_its_owners_consent_promoted_and_rolled_back(tmp_path: Path) -> None:
+def test_a_job_is_published_with_its_owners_consent_promoted_and_rolled_back(any_home: Path) -> None:
     async def scene(at: Published) -> None:
         for version in ("1.0", "1.1"):
             job = await at.job()
@@ -102,10 +102,10 @@ def test_a_job_is_published_with_its_owners_consent_promoted_and_rolled_back(tmp
         listed = (await at.publisher.get("/v1/products/pub.bars/versions")).json()["versions"]
         assert [each["state"] for each in listed] == ["retired", "stable"]
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_site_that_does_not_believe_the_publisher_ends_the_draft(tmp_path: Path) -> None:
+def test_a_site_that_does_not_believe_the_publisher_ends_the_draft(any_home: Path) -> None:
     async def scene(at: Published) -> None:
         await at.publish(await at.job())
         command = await at.asked()
@@ -115,10 +115,10 @@ def test_a_site_that_does_not_believe_the_publisher_ends_the_draft(tmp_path: Pat
         assert view.problem is not None
         assert (view.state, view.problem.code) == ("failed", "authority_refused")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_an_answer_is_taken_from_the_site_that_was_asked_and_once(tmp_path: Path) -> None:
+def test_an_answer_is_taken_from_the_site_that_was_asked_and_once(any_home: Path) -> None:
     async def scene(at: Published) -> None:
         users = await at.house.agent("users")
         await at.publish(await at.job())
@@ -130,7 +130,7 @@ def test_an_answer_is_taken_from_the_site_that_was_asked_and_once(tmp_path: Path
         with pytest.raises(DatacanalError, match="There is no consent"):
             await at.core.consent(command, "granted")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
 ROUTES = [
@@ -146,7 +146,7 @@ ROUTES = [
 ]
 
 
-def test_what_belongs_to_another_tenant_or_is_private_does_not_exist(tmp_path: Path) -> None:
+def test_what_belongs_to_another_tenant_or_is_private_does_not_exist(any_home: Path) -> None:
     async def scene(at: Published) -> None:
         await at.publish(await at.job())
         await at.ended("1.0")
@@ -158,11 +158,11 @@ def test_what_belongs_to_another_tenant_or_is_private_does_not_exist(tmp_path: P
         assert (await foreign.get("/v1/products")).json() == {"products": []}
         assert (await foreign.post("/v1/products", json=BARS)).status_code == 201
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
 @pytest.mark.parametrize("role", ["analyst", "developer", "steward", "operator", "site"])
-def test_who_only_reads_is_told_by_role_that_it_may_not_manage(tmp_path: Path, role: str) -> None:
+def test_who_only_reads_is_told_by_role_that_it_may_not_manage(any_home: Path, role: str) -> None:
     async def scene(at: Published) -> None:
         await at.publisher.patch("/v1/products/pub.bars", json={"visibility": "listed"})
         caller = await at.house.caller(role, "core" if role == "site" else "somebody")
@@ -173,7 +173,7 @@ def test_who_only_reads_is_told_by_role_that_it_may_not_manage(tmp_path: Path, r
         seen = (await caller.get("/v1/products/pub.bars")).status_code
         assert seen == (403 if role in ("operator", "site") else 200)
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_who_only_reads_is_told_by_role_that_it_may_not_manage(tmp_path: Path, r
         ("/pub.nothing/promote", {}, 404, "not_found"),
     ],
 )
-def test_bad_input_is_told_by_code(tmp_path: Path, path: str, body: object, status: int, code: str) -> None:
+def test_bad_input_is_told_by_code(any_home: Path, path: str, body: object, status: int, code: str) -> None:
     async def scene(at: Published) -> None:
         answer = await at.publisher.post(f"/v1/products{path}", json=body)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert answer.json()["remedy"]
 
-    play(tmp_path, scene)
+    play(any_home, scene)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,14 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from datacanal.control.clock import SystemClock
 from datacanal.control.schedules.rows import SCHEDULES
 from datacanal.control.signals import QUEUE
+from datacanal.control.store.opening import open_store
 from datacanal.domain.errors import SqlSyntax
 from datacanal.testing.agent_fake import ScriptedAgent
 from datacanal.testing.compiler_fake import ScriptedCompiler
-from datacanal.testing.control_house import ControlHouse, control_house
+from datacanal.testing.control_house import ControlHouse, control_house, database_of
 
 Scene = Callable[[ControlHouse, httpx.AsyncClient], Awaitable[None]]
 NIGHTLY: dict[str, Any] = {
@@ -86,7 +87,7 @@ def leap(house: ControlHouse, clock: LeapingClock, ahead: timedelta) -> None:
     house.plane.desk.signals.wake([SCHEDULES])
 
 
-def test_a_schedule_says_when_it_is_due_next(tmp_path: Path) -> None:
+def test_a_schedule_says_when_it_is_due_next(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         made = await create(admin, {**NIGHTLY, "calendar": "XNYS"})
         assert made["owner"] == "admin"
@@ -95,7 +96,7 @@ def test_a_schedule_says_when_it_is_due_next(tmp_path: Path) -> None:
         assert (await admin.get("/v1/schedules")).json()["schedules"] == [made]
         assert (await admin.get("/v1/schedules/nightly")).json() == made
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_a_schedule_says_when_it_is_due_next(tmp_path: Path) -> None:
     ],
 )
 def test_a_schedule_that_cannot_work_is_refused_with_its_reason(
-    tmp_path: Path, wrong: dict[str, Any], status: int, code: str, says: str
+    any_home: Path, wrong: dict[str, Any], status: int, code: str, says: str
 ) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         answer = await admin.post("/v1/schedules", json={**NIGHTLY, **wrong})
@@ -123,19 +124,19 @@ def test_a_schedule_that_cannot_work_is_refused_with_its_reason(
         assert says in answer.json()["detail"]
         assert (await admin.get("/v1/schedules")).json() == {"schedules": []}
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_name_is_given_once(tmp_path: Path) -> None:
+def test_a_name_is_given_once(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         await create(admin, NIGHTLY)
         again = await admin.post("/v1/schedules", json=NIGHTLY)
         assert (again.status_code, again.json()["code"]) == (409, "schedule_exists")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_run_submits_the_job_now_in_the_owners_name(tmp_path: Path) -> None:
+def test_run_submits_the_job_now_in_the_owners_name(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         ana = await house.caller("analyst", "ana")
         await create(ana, NIGHTLY)
@@ -147,10 +148,10 @@ def test_run_submits_the_job_now_in_the_owners_name(tmp_path: Path) -> None:
         job = (await ana.get(f"/v1/jobs/{run['job']}")).json()
         assert (job["state"], job["principal"], job["sql"]) == ("succeeded", "ana", "at core")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_time_that_comes_due_runs_and_the_next_one_is_set(tmp_path: Path) -> None:
+def test_a_time_that_comes_due_runs_and_the_next_one_is_set(any_home: Path) -> None:
     clock = LeapingClock()
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
@@ -162,10 +163,10 @@ def test_a_time_that_comes_due_runs_and_the_next_one_is_set(tmp_path: Path) -> N
         after = (await admin.get("/v1/schedules/often")).json()["next_at"]
         assert after > made["next_at"]
 
-    play(tmp_path, scene, clock)
+    play(any_home, scene, clock)
 
 
-def test_a_clock_that_goes_back_submits_nothing_again(tmp_path: Path) -> None:
+def test_a_clock_that_goes_back_submits_nothing_again(any_home: Path) -> None:
     clock = LeapingClock()
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
@@ -180,10 +181,10 @@ def test_a_clock_that_goes_back_submits_nothing_again(tmp_path: Path) -> None:
         assert sorted(states) == ["skipped", "succeeded", "succeeded"]
         assert len((await admin.get("/v1/jobs")).json()["jobs"]) == 2
 
-    play(tmp_path, scene, clock)
+    play(any_home, scene, clock)
 
 
-def test_what_passed_while_nothing_ran_is_made_up_for_after_the_next_start(tmp_path: Path) -> None:
+def test_what_passed_while_nothing_ran_is_made_up_for_after_the_next_start(any_home: Path) -> None:
     async def before(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         for rule in ("none", "last", "all"):
             await create(admin, {**NIGHTLY, "cron": "0 * * * *", "name": rule, "catch_up": rule})
@@ -196,11 +197,11 @@ def test_what_passed_while_nothing_ran_is_made_up_for_after_the_next_start(tmp_p
         assert "while nothing ran" in found["none"][0]["problem"]["detail"]
 
     counts = {"none": 1, "last": 2, "all": 3}
-    play(tmp_path, before, LeapingClock())
-    play(tmp_path, after, LeapingClock(timedelta(hours=3, minutes=10)))
+    play(any_home, before, LeapingClock())
+    play(any_home, after, LeapingClock(timedelta(hours=3, minutes=10)))
 
 
-def test_a_crash_between_the_turn_and_the_note_of_its_job_makes_no_second_job(tmp_path: Path) -> None:
+def test_a_crash_between_the_turn_and_the_note_of_its_job_makes_no_second_job(any_home: Path) -> None:
     """The job was submitted under the run's key, and nobody wrote down which it is."""
 
     async def before(house: ControlHouse, admin: httpx.AsyncClient) -> None:
@@ -218,14 +219,15 @@ def test_a_crash_between_the_turn_and_the_note_of_its_job_makes_no_second_job(tm
         assert [job["id"] for job in (await admin.get("/v1/jobs")).json()["jobs"]] == jobs
 
     jobs: list[str] = []
-    play(tmp_path, before)
-    with sqlite3.connect(tmp_path / "control.sqlite") as store:
-        assert store.execute("UPDATE schedule_runs SET job_id = NULL").rowcount == 1
-    store.close()
-    play(tmp_path, after)
+    play(any_home, before)
+    store = open_store(any_home, SystemClock(), database_of(any_home))
+    with store.writer.begin() as connection:
+        assert connection.execute(text("UPDATE schedule_runs SET job_id = NULL")).rowcount == 1
+    store.dispose()
+    play(any_home, after)
 
 
-def test_the_next_time_waits_for_a_job_that_still_runs(tmp_path: Path) -> None:
+def test_the_next_time_waits_for_a_job_that_still_runs(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         await create(admin, NIGHTLY)
         for _ in range(3):
@@ -236,10 +238,10 @@ def test_the_next_time_waits_for_a_job_that_still_runs(tmp_path: Path) -> None:
             runs = await ended(house, admin, "nightly", 3)
         assert [run["state"] for run in runs] == ["succeeded", "skipped", "succeeded"]
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_job_that_fails_or_is_cancelled_fails_its_run_with_that_problem(tmp_path: Path) -> None:
+def test_a_job_that_fails_or_is_cancelled_fails_its_run_with_that_problem(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         await create(admin, NIGHTLY)
         with house.plane.desk.signals.subscribe(QUEUE) as queue:
@@ -250,10 +252,10 @@ def test_a_job_that_fails_or_is_cancelled_fails_its_run_with_that_problem(tmp_pa
         (run,) = await ended(house, admin, "nightly")
         assert (run["state"], run["problem"]["code"]) == ("failed", "job_cancelled")
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_a_job_that_does_not_plan_any_more_fails_its_run(tmp_path: Path) -> None:
+def test_a_job_that_does_not_plan_any_more_fails_its_run(any_home: Path) -> None:
     compiler = ScriptedCompiler()
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
@@ -264,13 +266,13 @@ def test_a_job_that_does_not_plan_any_more_fails_its_run(tmp_path: Path) -> None
         assert (run["state"], run["problem"]["code"], run["job"]) == ("failed", "sql_syntax", None)
 
     async def main() -> None:
-        async with control_house(tmp_path, compiler=compiler) as house:
+        async with control_house(any_home, compiler=compiler) as house:
             await scene(house, await house.admin())
 
     asyncio.run(main())
 
 
-def test_a_paused_schedule_is_not_due_until_it_is_resumed(tmp_path: Path) -> None:
+def test_a_paused_schedule_is_not_due_until_it_is_resumed(any_home: Path) -> None:
     clock = LeapingClock()
 
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
@@ -291,10 +293,10 @@ def test_a_paused_schedule_is_not_due_until_it_is_resumed(tmp_path: Path) -> Non
             runs = await ended(house, admin, "often", 3)
         assert runs[-1]["due_at"] == resumed["next_at"]
 
-    play(tmp_path, scene, clock)
+    play(any_home, scene, clock)
 
 
-def test_removing_a_schedule_lets_its_job_go_on(tmp_path: Path) -> None:
+def test_removing_a_schedule_lets_its_job_go_on(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         await create(admin, NIGHTLY)
         with house.plane.desk.signals.subscribe(QUEUE) as queue:
@@ -308,10 +310,10 @@ def test_removing_a_schedule_lets_its_job_go_on(tmp_path: Path) -> None:
         assert job["state"] == "succeeded"
         await create(admin, NIGHTLY)
 
-    play(tmp_path, scene)
+    play(any_home, scene)
 
 
-def test_the_schedules_of_others_do_not_exist(tmp_path: Path) -> None:
+def test_the_schedules_of_others_do_not_exist(any_home: Path) -> None:
     async def scene(house: ControlHouse, admin: httpx.AsyncClient) -> None:
         ana, ben = await house.caller("analyst", "ana"), await house.caller("publisher", "ben")
         await create(ana, NIGHTLY)
@@ -330,4 +332,4 @@ def test_the_schedules_of_others_do_not_exist(tmp_path: Path) -> None:
         for role in ("operator", "steward", "developer"):
             assert (await (await house.caller(role, role)).get("/v1/schedules")).status_code == 403
 
-    play(tmp_path, scene)
+    play(any_home, scene)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.integration.developers import ACCOUNTS, KEYS, SUBSCRIPTIONS, Town, a_key, played
+from tests.integration.developers import ACCOUNTS, KEYS, SUBSCRIPTIONS, Town, a_key, made, played, subscribed
 from tests.integration.gateway_scene import told
+
+from datacanal.client import Client
 
 TOKEN = "/v1/oauth/token"  # noqa: S105  # an address
 GRANT = {"grant_type": "client_credentials"}
@@ -46,6 +49,27 @@ def test_a_token_may_do_less_than_its_key(tmp_path: Path) -> None:
         assert await told(town.by(given["access_token"]), ACCOUNTS) == (403, "scope_missing")
         refused = await exchanged(town, key, scope="data sample")
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
+
+    played(tmp_path, scene)
+
+
+def test_data_are_open_to_a_token_as_to_its_key_and_to_the_client(tmp_path: Path) -> None:
+    async def scene(town: Town) -> None:
+        town.home.stable("pub.bars")
+        dev = town.enter("dev")
+        subscription = await subscribed(dev, "pub.bars")
+        key = await made(dev, KEYS, subscription=subscription)
+        data = "/v1/products/pub.bars/data?limit=2"
+        by_key = await town.by(key["secret"]).get(data)
+        by_token = town.by((await exchanged(town, key)).json()["access_token"])
+        assert (await by_token.get(data)).json()["data"] == by_key.json()["data"]
+        less = (await exchanged(town, key, scope="sample")).json()["access_token"]
+        assert await told(town.by(less), data) == (403, "scope_missing")
+        with Client(token=key["secret"], gateway=town.running.url) as client:
+            assert (await asyncio.to_thread(client.product("pub.bars").to_arrow, limit=2)).num_rows == 2
+        await dev.post(f"{SUBSCRIPTIONS}/{subscription}/end")
+        assert await told(by_token, data) == (403, "subscription_not_active")
+        assert (await exchanged(town, key)).json()["error"] == "invalid_client"
 
     played(tmp_path, scene)
 

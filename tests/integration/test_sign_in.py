@@ -97,7 +97,10 @@ def test_a_person_gets_an_account_and_a_token_of_their_own(tmp_path: Path) -> No
         assert first["account"]["name"] == "May 梅"
         may = town.by(first["token"])
         assert [each["id"] for each in (await may.get(ACCOUNTS)).json()["accounts"]] == [first["account"]["id"]]
-        await subscribed(may)
+        town.home.stable("pub.bars")
+        await subscribed(may, "pub.bars")
+        answer = await may.get("/v1/products/pub.bars/data?limit=1")
+        assert (answer.status_code, len(answer.json()["data"])) == (200, 1)
 
     played(tmp_path, scene)
 

@@ -27,6 +27,7 @@ from datacanal.control.store.opening import Store, open_store
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.storage.places import EMBEDDED
 from datacanal.testing.clock_fake import FakeClock
+from datacanal.testing.control_house import NAMED_IN
 
 ABSENT = "no PostgreSQL here (/usr/lib/postgresql): .ci/postgres installs it"
 _PROGRAMS = Path("/usr/lib/postgresql")
@@ -175,6 +176,13 @@ def postgres_database(postgres: PostgresServer) -> Iterator[str]:
 def any_database(request: pytest.FixtureRequest) -> str:
     """What `[control] database` says: a test with it is run on both kinds."""
     return EMBEDDED if request.param == EMBEDDED else str(request.getfixturevalue("postgres_database"))
+
+
+@pytest.fixture
+def any_home(any_database: str, tmp_path: Path) -> Path:
+    """The home of a control plane for tests, on both kinds of database."""
+    (tmp_path / NAMED_IN).write_text(any_database)
+    return tmp_path
 
 
 @pytest.fixture

@@ -131,3 +131,42 @@ def test_a_gateway_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> 
     with pytest.raises(BadConfiguration) as refusal:
         load_configuration(written(tmp_path, f"[gateway]\n{text}"))
     assert str(refusal.value.data["key"]).startswith("gateway")
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "sqlite",
+        "postgresql+psycopg://datacanal@localhost/datacanal",
+        "postgresql+psycopg://datacanal@[::1]:5433/datacanal?passfile=/etc/datacanal/pgpass",
+        "postgresql+psycopg://datacanal@/datacanal?host=/run/postgresql&port=5433",
+        "postgresql+psycopg://datacanal@db.bank.example/datacanal?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+    ],
+)
+def test_a_database_that_can_be_used(tmp_path: Path, database: str) -> None:
+    assert load_configuration(written(tmp_path, f'[control]\ndatabase = "{database}"')).control.database == database
+
+
+@pytest.mark.parametrize(
+    ("database", "reason"),
+    [
+        ("mysql://datacanal@localhost/datacanal", "sqlite"),
+        ("postgresql://datacanal@localhost/datacanal", r"postgresql\+psycopg"),
+        ("postgresql+psycopg://localhost/datacanal", "user@host"),
+        ("postgresql+psycopg://datacanal@localhost", "host/name"),
+        ("postgresql+psycopg://datacanal@localhost:none/datacanal", "user@host"),
+        ("postgresql+psycopg://datacanal@/datacanal", "a host is needed"),
+        ("postgresql+psycopg://datacanal:canary@localhost/datacanal", "PGPASSFILE"),
+        ("postgresql+psycopg://datacanal@localhost/datacanal?password=canary", "PGPASSFILE"),
+        ("postgresql+psycopg://datacanal@localhost/datacanal?options=-csearch_path%3Dcanary", "'options' is not known"),
+        ("postgresql+psycopg://datacanal@db.bank.example/datacanal", "verify-full"),
+        ("postgresql+psycopg://datacanal@192.0.2.1/datacanal?sslmode=require", "verify-full"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_refused_without_being_quoted(
+    tmp_path: Path, database: str, reason: str
+) -> None:
+    with pytest.raises(BadConfiguration, match=reason) as refusal:
+        load_configuration(written(tmp_path, f'[control]\ndatabase = "{database}"'))
+    assert refusal.value.data["key"] == "control.database"
+    assert "canary" not in str(refusal.value)

@@ -204,6 +204,11 @@ class Client:
         return ManagedProducts(self._connection)
 
     @property
+    def webhooks(self) -> Webhooks:
+        """Where accounts are told of their quotas."""
+        return Webhooks(self._gateway)
+
+    @property
     def accounts(self) -> Accounts:
         """Who pays for what is called at the gateway."""
         return Accounts(self._gateway)
@@ -217,11 +222,6 @@ class Client:
     def keys(self) -> Keys:
         """API keys of subscriptions."""
         return Keys(self._gateway)
-
-    @property
-    def webhooks(self) -> Webhooks:
-        """Where accounts are told of their quotas."""
-        return Webhooks(self._gateway)
 
     def health(self) -> Health:
         """Whether the service is ready, and which sites are connected."""

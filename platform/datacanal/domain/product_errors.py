@@ -55,7 +55,10 @@ class ProductRetired(UserError):
 class NoSubscription(PolicyError):
     code = "no_subscription"
     says = "The data of {product} is not open to {principal}."
-    advises = "Ask its publisher, {owner}, to add you or one of your groups to its readers."
+    advises = (
+        "Subscribe to it: POST /v1/subscriptions at this gateway, or `datacanal subscription create {product}`; "
+        "or ask its publisher, {owner}, to add you or one of your groups to its readers."
+    )
 
 
 class QueryTooSlow(ResourceError):

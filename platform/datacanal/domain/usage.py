@@ -56,7 +56,7 @@ class Amounts:
 
     def of(self, dimension: Dimension) -> int:
         """The amount of that dimension."""
-        return int(getattr(self, dimension.value))
+        return int(getattr(self, dimension))
 
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(
@@ -87,7 +87,7 @@ class Quota:
     @property
     def name(self) -> str:
         """What the RateLimit fields call it: `rows-day`."""
-        return f"{self.dimension.value}-{self.period.value}"
+        return f"{self.dimension}-{self.period}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import fcntl
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ KEY_TOKEN_S = 900
 PERSON_TOKEN_S = 8 * 3600
 _FILE = "tokens.key"
 _ALGORITHM = "Ed25519"
+_REMEMBERED = 1024  # texts whose signature was found good: checking one takes longer than a page from memory
 _ISSUER = "datacanal"
 
 
@@ -41,6 +43,7 @@ class AccessTokens:
 
     def __init__(self, key: OKPKey) -> None:
         self._key = key
+        self._signed = lru_cache(_REMEMBERED)(self._claims_of)
 
     def sign(self, use: str, claims: dict[str, Any], until: datetime) -> str:
         """The claims as a text that holds until then (whole seconds)."""
@@ -51,14 +54,14 @@ class AccessTokens:
         """What was signed for that use. Raises `Unauthenticated`."""
         must = {name: {"essential": True, "value": value} for name, value in (("iss", _ISSUER), ("aud", use))}
         try:
-            token = jwt.decode(text, self._key, algorithms=[_ALGORITHM])
+            claims = self._signed(text)
             rules = jwt.JWTClaimsRegistry(now=int(now.timestamp()), exp={"essential": True}, **must)  # type: ignore[arg-type]  # the library's option type is a TypedDict
-            rules.validate(token.claims)
+            rules.validate(claims)
         except ExpiredTokenError:
             raise Unauthenticated(reason="the access token has expired") from None
         except (JoseError, ValueError, RecursionError):
             raise Unauthenticated(reason="the access token is wrong") from None
-        return dict(token.claims)
+        return claims
 
     def for_key(self, held: HeldKey, scopes: Collection[str], now: datetime) -> tuple[str, datetime]:
         """A token for the key, which never outlives it; and until when it holds."""
@@ -81,6 +84,9 @@ class AccessTokens:
             said = self.claims("person", text, now)
             return Principal(said["tenant"], said["sub"], "developer", tuple(said["groups"]))
         return KeyGrant(said["sub"], frozenset(said["scope"].split()))
+
+    def _claims_of(self, text: str) -> dict[str, Any]:
+        return dict(jwt.decode(text, self._key, algorithms=[_ALGORITHM]).claims)
 
 
 def is_access_token(text: str) -> bool:

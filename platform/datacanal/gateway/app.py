@@ -12,16 +12,17 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from datacanal.domain.access import Principal
 from datacanal.domain.errors import AddressTooLong, DatacanalError, MethodNotAllowed, NotFound, Unauthenticated
+from datacanal.domain.metering_errors import KeyWrong, ScopeMissing, SubscriptionNotActive
 from datacanal.domain.product_errors import NoSubscription, NoVersion
 from datacanal.gateway import documents
-from datacanal.gateway.callers import caller_of, check_may_read, product_for, standing
+from datacanal.gateway.callers import Caller, Callers, product_for, standing, terms_for
 from datacanal.gateway.calls import Call, problem_answer
 from datacanal.gateway.catalogue import catalogue_page
 from datacanal.gateway.choosing import CHOICES, choose
 from datacanal.gateway.conditions import conditions
 from datacanal.gateway.data import DataRoute
+from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.leaving import ClientLeft, unless_left
 from datacanal.gateway.openapi import general_document, product_document
@@ -36,18 +37,26 @@ _READING = ("GET", "HEAD")
 _STALE_S = 5.0
 _log = structlog.get_logger()
 
-_Route = Callable[[Call, View, str], Awaitable[None]]
+Known = tuple[int, int]
+"""The numbers of the view and of the directory."""
+_NOT_READ_YET = (Unauthenticated, KeyWrong, NotFound, NoSubscription, NoVersion, ScopeMissing, SubscriptionNotActive)
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic)."""
+    """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic).
+
+    `known` grows with what is known of products, tokens and keys; `catch_up` reads what was written until now.
+    """
 
     views: Callable[[], View]
-    catch_up: Callable[[int], Awaitable[bool]]
+    known: Callable[[], Known]
+    catch_up: Callable[[Known], Awaitable[bool]]
     looked_at: Callable[[], float]
+    callers: Callers
     data: DataRoute
     estimates: Estimates
+    entitlements: Entitlements
     now: Callable[[], datetime]
     account: ASGIApp
 
@@ -68,11 +77,11 @@ class Gateway:
 
     async def _routed(self, call: Call) -> None:
         """Nobody is refused for what is there and was only not read yet."""
-        number = self.views().number
+        known = self.known()
         try:
             await self._route(call)
-        except (Unauthenticated, NotFound, NoSubscription, NoVersion):
-            if call.has_started or not await self.catch_up(number):
+        except _NOT_READ_YET:
+            if call.has_started or not await self.catch_up(known):
                 raise
             await self._route(call)
 
@@ -81,18 +90,16 @@ class Gateway:
             raise AddressTooLong(limit_bytes=MOST_ADDRESS_BYTES)
         check_no_token(call.path.encode("utf-8", "replace") + b"?" + call.query)
         match call.path.split("/"):
-            case ["", "v1", "products", name, "data"]:
-                await self._data(call, name)
-            case ["", "v1", "products", name, "sample"]:
-                await self._sample(call, name)
-            case ["", "v1", "products", name, "estimate"]:
-                await self._estimate(call, name)
+            case ["", "v1", "products", name, what] if answer := _OF_PRODUCT.get(what):
+                await answer(self, call, name)
             case ["", "v1", "products", name]:
                 await self._about(call, name, "")
             case ["", "v1", "products", name, what] if what in _ABOUT:
                 await self._about(call, name, what)
             case ["", "v1", "products"]:
                 await self._catalogue(call)
+            case ["", "v1", "entitlements"]:
+                await self._all_entitlements(call)
             case ["", "openapi.json"]:
                 await self._open(call, general_document())
             case ["", "health"]:
@@ -100,13 +107,14 @@ class Gateway:
             case _:
                 await self.account(call.scope, call.receive, call.send_noting)
 
-    async def _data(self, call: Call, name: str) -> None:
+    async def answer_data(self, call: Call, name: str) -> None:
+        """`…/data`."""
         _allow(call, _READING)
         product, caller = self._known(call, name)
-        check_may_read(product, caller)
-        await self.data.data(call, product, caller)
+        await self.data.data(call, product, caller, terms_for(product, caller, "data"))
 
-    async def _sample(self, call: Call, name: str) -> None:
+    async def answer_sample(self, call: Call, name: str) -> None:
+        """`…/sample`."""
         _allow(call, _READING)
         single(read_pairs(call.query), ())
         view, given = self.views(), call.header(b"authorization")
@@ -115,16 +123,17 @@ class Gateway:
             return
         product, caller = self._known(call, name)
         if not product.sample.open:
-            check_may_read(product, caller)
+            terms_for(product, caller, "sample")
         await self.data.sample(call, product, caller)
 
-    async def _estimate(self, call: Call, name: str) -> None:
+    async def answer_estimate(self, call: Call, name: str) -> None:
+        """`…/estimate`."""
         _allow(call, ("POST",))
         product, caller = self._known(call, name)
-        check_may_read(product, caller)
+        terms = terms_for(product, caller, "data")
         single(read_pairs(call.query), ())
         body = await self.estimates.read(call)
-        said = await unless_left(call.receive, self.estimates.estimate(body, product, caller))
+        said = await unless_left(call.receive, self.estimates.estimate(body, product, caller, terms))
         await call.answer(told(call, said))
 
     async def _about(self, call: Call, name: str, what: str) -> None:
@@ -138,8 +147,7 @@ class Gateway:
 
     async def _catalogue(self, call: Call) -> None:
         _allow(call, _READING)
-        view = self.views()
-        caller = caller_of(view, call.header(b"authorization"), self.now())
+        view, caller = self._caller(call)
         given = single(read_pairs(call.query), ("q", "limit", "cursor"))
         await call.answer(told(call, catalogue_page(view, caller, given)))
 
@@ -148,10 +156,26 @@ class Gateway:
         single(read_pairs(call.query), ())
         await call.answer(told(call, content, fresh=fresh))
 
-    def _known(self, call: Call, name: str) -> tuple[Product, Principal]:
-        view = self.views()
-        caller = caller_of(view, call.header(b"authorization"), self.now())
+    async def answer_entitlements(self, call: Call, name: str) -> None:
+        """`…/entitlements`."""
+        _allow(call, _READING)
+        product, caller = self._known(call, name)
+        single(read_pairs(call.query), ())
+        await call.answer(told(call, await self.entitlements.of_product(product, caller), fresh=True))
+
+    async def _all_entitlements(self, call: Call) -> None:
+        _allow(call, _READING)
+        view, caller = self._caller(call)
+        single(read_pairs(call.query), ())
+        await call.answer(told(call, await self.entitlements.of_all(view, caller), fresh=True))
+
+    def _known(self, call: Call, name: str) -> tuple[Product, Caller]:
+        view, caller = self._caller(call)
         return product_for(view, caller, name), caller
+
+    def _caller(self, call: Call) -> tuple[View, Caller]:
+        view = self.views()
+        return view, self.callers.caller(view, call.header(b"authorization"), self.now())
 
     def _health(self) -> dict[str, Any]:
         """Whether the store can be read; an old view is still answered from."""
@@ -159,19 +183,28 @@ class Gateway:
         return {"status": "ok" if age_s < _STALE_S else "stale", "revision": self.views().number}
 
 
-_About = Callable[[Product, Principal, dict[str, str], datetime], Any]
+_OF_PRODUCT: dict[str, Callable[[Gateway, Call, str], Awaitable[None]]] = {
+    "data": Gateway.answer_data,
+    "sample": Gateway.answer_sample,
+    "estimate": Gateway.answer_estimate,
+    "entitlements": Gateway.answer_entitlements,
+}
+_About = Callable[[Product, Caller, dict[str, str], datetime], Any]
 _ABOUT: dict[str, tuple[tuple[str, ...], _About]] = {
     "": ((), lambda product, caller, _given, _now: documents.whole(product, caller)),
     "schema": (
         CHOICES,
-        lambda product, caller, given, now: documents.schema(product, choose(product, given, caller, now)),
+        lambda product, caller, given, now: documents.schema(product, choose(product, given, caller.principal, now)),
     ),
     "openapi.json": (
         CHOICES,
-        lambda product, caller, given, now: product_document(product, choose(product, given, caller, now)),
+        lambda product, caller, given, now: product_document(product, choose(product, given, caller.principal, now)),
     ),
     "versions": ((), lambda product, _caller, _given, _now: documents.versions(product)),
-    "condition": ((*CHOICES, "from", "to"), conditions),
+    "condition": (
+        (*CHOICES, "from", "to"),
+        lambda product, caller, given, now: conditions(product, caller.principal, given, now),
+    ),
 }
 """What is said about a product: the parameters that are known, and the document."""
 

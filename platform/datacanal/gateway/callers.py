@@ -1,38 +1,81 @@
-"""Who calls, and what of a product they may see."""
+"""Who calls, what of a product they may see, and what their calls are held to."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import Forbidden, NotFound, Unauthenticated
+from datacanal.domain.metering_errors import ScopeMissing, SubscriptionNotActive, TestKeyRefused
 from datacanal.domain.product_errors import NoSubscription, ProductRetired
+from datacanal.domain.usage import Terms, internal_terms
+from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.view import Product, View
-from datacanal.state.tokens import id_in, is_secret_of, why_ended
+from datacanal.ledger.directory import Directory
+from datacanal.ledger.entitled import HeldKey
+from datacanal.state import tokens
 
 _CALLERS = "admin, operator, steward, analyst, publisher, developer"
 _SCHEME = "bearer "
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal, by a token, or by the `key` of a subscription. `subscribed` is what it may call by, by product."""
+
+    principal: Principal
+    subscribed: Mapping[str, Terms] = field(default_factory=dict)
+    key: HeldKey | None = None
+
+
+class Callers:
+    """Knows callers by what the Authorization header says."""
+
+    def __init__(self, directory: Directory, bearers: Bearers) -> None:
+        self._directory = directory
+        self._bearers = bearers
+
+    def caller(self, view: View, authorization: str | None, now: datetime) -> Caller:
+        """Who calls. Raises what `caller_of` and `Bearers.bearer_of` raise."""
+        bearer = self._bearers.bearer_of(bearer_in(authorization), now)
+        if bearer is not None and bearer.key is not None:
+            return holder_of(bearer.key)
+        principal = bearer.principal if bearer else caller_of(view, authorization, now)
+        return Caller(principal, self._directory.subscribed(principal.tenant, principal.name))
+
+
+def holder_of(key: HeldKey) -> Caller:
+    """Who calls with a key: the principal of its account, for its subscription's product alone."""
+    subscribed = {key.terms.product: key.terms} if key.state == "active" else {}
+    return Caller(Principal(key.terms.tenant, key.owner, "developer", ()), subscribed, key)
+
+
 def caller_of(view: View, authorization: str | None, now: datetime) -> Principal:
-    """Who the Authorization header speaks for. Raises `Unauthenticated`, and `Forbidden` for a site's token."""
-    if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
-        raise Unauthenticated(reason="the Authorization header with a Bearer token is missing")
-    secret = authorization[len(_SCHEME) :].strip()
-    token = view.tokens.get(id_in(secret))
-    if not is_secret_of(token.digest if token else None, secret) or token is None:
+    """Whose token this is. Raises `Unauthenticated`, and `Forbidden` for a site's token."""
+    secret = bearer_in(authorization)
+    token = view.tokens.get(tokens.id_in(secret))
+    if not tokens.is_secret_of(token.digest if token else None, secret) or token is None:
         raise Unauthenticated(reason="the token is wrong")
-    if ended := why_ended(token, now):
+    if ended := tokens.why_ended(token, now):
         raise Unauthenticated(reason=ended)
     if token.principal.role == "site":
         raise Forbidden(role="site", action="call data products", allowed=_CALLERS)
     return token.principal
 
 
-def product_for(view: View, caller: Principal, name: str) -> Product:
+def bearer_in(authorization: str | None) -> str:
+    """What the Authorization header holds. Raises `Unauthenticated` where it is absent."""
+    if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
+        raise Unauthenticated(reason="the Authorization header with a Bearer token is missing")
+    return authorization[len(_SCHEME) :].strip()
+
+
+def product_for(view: View, caller: Caller, name: str) -> Product:
     """The product, where it exists for the caller. Raises `NotFound`, and `ProductRetired` where it did exist."""
-    product = view.products.get((caller.tenant, name))
-    if product is None or not may_know(product, caller):
+    product = view.products.get((caller.principal.tenant, name))
+    if product is None or not is_known_to(product, caller):
         raise not_found(name)
     return standing(product)
 
@@ -51,22 +94,58 @@ def not_found(name: str) -> NotFound:
     return NotFound(what="product", name=name[:200])
 
 
-def may_know(product: Product, caller: Principal) -> bool:
-    """Whether the product exists for the caller."""
-    return product.tenant == caller.tenant and (product.visibility != "private" or may_read(product, caller))
+def may_know(product: Product, principal: Principal) -> bool:
+    """Whether the product exists for the principal, subscriptions aside."""
+    return product.tenant == principal.tenant and (product.visibility != "private" or may_read(product, principal))
 
 
-def may_read(product: Product, caller: Principal) -> bool:
-    """Whether the product's data is open to the caller."""
-    if product.tenant != caller.tenant:
+def may_read(product: Product, principal: Principal) -> bool:
+    """Whether the product's data is open to the principal without a subscription."""
+    if product.tenant != principal.tenant:
         return False
-    if product.visibility == "internal" or caller.role == "admin" or caller.name == product.owner:
+    if product.visibility == "internal" or principal.role == "admin" or principal.name == product.owner:
         return True
-    names = {f"principal:{caller.name}", *(f"group:{group}" for group in caller.groups)}
+    names = {f"principal:{principal.name}", *(f"group:{group}" for group in principal.groups)}
     return not names.isdisjoint(product.readers)
 
 
-def check_may_read(product: Product, caller: Principal) -> None:
-    """Raise `NoSubscription` unless the product's data is open to the caller."""
-    if not may_read(product, caller):
-        raise NoSubscription(product=product.name, principal=caller.name, owner=product.owner)
+def is_known_to(product: Product, caller: Caller) -> bool:
+    """Whether the product exists for the caller. For a key, a private one is its own or there is none."""
+    if product.tenant != caller.principal.tenant:
+        return False
+    if product.visibility != "private" or product.name in caller.subscribed:
+        return True
+    return product.name == caller.key.terms.product if caller.key else may_read(product, caller.principal)
+
+
+def is_open_to(product: Product, caller: Caller) -> bool:
+    """Whether the caller can have the product's data."""
+    if product.tenant != caller.principal.tenant:
+        return False
+    return product.name in caller.subscribed or (caller.key is None and may_read(product, caller.principal))
+
+
+def terms_for(product: Product, caller: Caller, scope: str) -> Terms:
+    """What the caller's call of a product that is known to it is counted on and held to.
+
+    Raises `NoSubscription`, `SubscriptionNotActive`, `ScopeMissing` and `TestKeyRefused`.
+    """
+    if is_open_to(product, caller):
+        _check_scope(caller.key, scope)
+        principal = caller.principal
+        terms = caller.subscribed.get(product.name)
+        return terms or internal_terms(principal.tenant, principal.name, product.name)
+    if caller.key is not None and caller.key.terms.product == product.name:
+        raise SubscriptionNotActive(
+            subscription=caller.key.terms.subscription, product=product.name, state=caller.key.state
+        )
+    raise NoSubscription(product=product.name, principal=caller.principal.name, owner=product.owner)
+
+
+def _check_scope(key: HeldKey | None, scope: str) -> None:
+    if key is None:
+        return
+    if key.mode == "test" and scope != "sample":
+        raise TestKeyRefused(key=key.id)
+    if scope not in key.scopes:
+        raise ScopeMissing(key=key.id, scope=scope)

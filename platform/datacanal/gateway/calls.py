@@ -80,7 +80,10 @@ class Answer:
 def problem_answer(error: DatacanalError) -> Answer:
     """The error as a problem document."""
     status = status_of(error)
-    headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(status).items()]
+    said = headers_of(status)
+    if isinstance(wait_s := error.data.get("retry_after_s"), int):
+        said["Retry-After"] = str(wait_s)
+    headers = [(name.lower().encode(), value.encode()) for name, value in said.items()]
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", str(error.data["allowed"]).encode()))
     headers += [(b"content-type", PROBLEM_TYPE.encode()), (b"cache-control", b"no-store")]

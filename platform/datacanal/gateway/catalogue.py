@@ -7,8 +7,8 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from datacanal.domain.access import Principal
 from datacanal.domain.product_errors import BadCursor
+from datacanal.gateway.callers import Caller
 from datacanal.gateway.documents import found, summary
 from datacanal.gateway.parameters import number, wrong
 from datacanal.gateway.view import View
@@ -18,7 +18,7 @@ _MOST = 200
 _LONGEST_WORDS = 200
 
 
-def catalogue_page(view: View, caller: Principal, given: dict[str, str]) -> dict[str, Any]:
+def catalogue_page(view: View, caller: Caller, given: dict[str, str]) -> dict[str, Any]:
     """The products that hold the words of `q`. Raises `InvalidParameters` and `BadCursor`."""
     words = given.get("q", "")
     if len(words) > _LONGEST_WORDS:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from datacanal.domain.access import Principal
-from datacanal.gateway.callers import may_know, may_read
+from datacanal.gateway.callers import Caller, is_known_to, is_open_to
 from datacanal.gateway.typing_rules import json_encoding, operators_of
 from datacanal.gateway.view import Move, Product, Release, Restated, View
 from datacanal.products.manifest import Manifest
@@ -18,14 +17,14 @@ def moment(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
-def found(view: View, caller: Principal, words: str) -> list[Product]:
+def found(view: View, caller: Caller, words: str) -> list[Product]:
     """The products that the caller may know and that hold every word, by name."""
     wanted = words.casefold().split()
-    known = (each for each in view.products.values() if may_know(each, caller) and each.retired_at is None)
+    known = (each for each in view.products.values() if is_known_to(each, caller) and each.retired_at is None)
     return sorted((each for each in known if _holds(each, wanted)), key=lambda each: each.name)
 
 
-def summary(product: Product, caller: Principal) -> dict[str, Any]:
+def summary(product: Product, caller: Caller) -> dict[str, Any]:
     """One line of the catalogue; `open`: whether the caller can read the data."""
     current = product.current
     return {
@@ -33,7 +32,7 @@ def summary(product: Product, caller: Principal) -> dict[str, Any]:
         "title": product.title,
         "owner": product.owner,
         "visibility": product.visibility,
-        "open": may_read(product, caller),
+        "open": is_open_to(product, caller),
         "channels": _channels(product),
         "rows": current.manifest.rows if current else None,
         "newest_session": newest_session(current.manifest) if current else None,
@@ -42,10 +41,10 @@ def summary(product: Product, caller: Principal) -> dict[str, Any]:
     }
 
 
-def whole(product: Product, caller: Principal) -> dict[str, Any]:
+def whole(product: Product, caller: Caller) -> dict[str, Any]:
     """A product with its documentation and contract."""
     path = f"/v1/products/{product.name}"
-    links = ("data", "schema", "openapi.json", "sample", "versions", "condition", "estimate")
+    links = ("data", "schema", "openapi.json", "sample", "versions", "condition", "estimate", "entitlements")
     return {
         **summary(product, caller),
         "description": product.description,

@@ -10,12 +10,15 @@ from starlette.requests import Request
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import BadField, BadRequest
+from datacanal.domain.usage import Amounts, Dimension, Terms
 from datacanal.gateway.asked import Asked
+from datacanal.gateway.callers import Caller
 from datacanal.gateway.calls import Call
+from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.negotiation import Format
 from datacanal.gateway.parameters import Pairs, read_pairs
-from datacanal.gateway.producing import Kitchen, named_failures
+from datacanal.gateway.producing import Kitchen, named_failures, units_in
 from datacanal.gateway.spilling import check_no_token
 from datacanal.gateway.view import Product
 from datacanal.products.encoding import text_encoder
@@ -27,16 +30,17 @@ from datacanal.serving.strict_json import loads_strictly
 _MOST_BODY_BYTES = 64 * 1024
 _LOOKED_AT_ROWS = 100
 
-Find = Callable[[Pairs, Product, Principal, Format], Asked]
+Find = Callable[[Pairs, Product, Principal, Format, Dimension], Asked]
 
 
 class Estimates:
     """`find` gives the page that parameters mean to a caller."""
 
-    def __init__(self, find: Find, kitchen: Kitchen, executions: Executions) -> None:
+    def __init__(self, find: Find, kitchen: Kitchen, executions: Executions, entitlements: Entitlements) -> None:
         self._find = find
         self._kitchen = kitchen
         self._executions = executions
+        self._entitlements = entitlements
 
     async def read(self, call: Call) -> Pairs:
         """The parameters in the body. Raises what a body that is none deserves."""
@@ -46,11 +50,15 @@ class Estimates:
         check_no_token(body)
         return _parameters(loads_strictly(body))
 
-    async def estimate(self, pairs: Pairs, product: Product, caller: Principal) -> dict[str, Any]:
-        """The document; with a cursor the rows are not exact but no fewer than there are."""
-        asked = self._find(pairs, product, caller, Format.NDJSON)
+    async def estimate(self, pairs: Pairs, product: Product, caller: Caller, terms: Terms) -> dict[str, Any]:
+        """The document; with a cursor the rows are not exact but no fewer than there are.
+
+        Of quotas of time nothing is said: how long it takes is known afterwards.
+        """
+        asked = self._find(pairs, product, caller.principal, Format.NDJSON, terms.unit)
         stop = Stop()
         rows, row_bytes, is_exact = await self._executions.limited(lambda: self._estimated(asked, stop), stop.set)
+        size = round(rows * row_bytes)
         return {
             "product": product.name,
             "version": asked.release.version,
@@ -58,8 +66,9 @@ class Estimates:
             "query": asked.text,
             "rows": rows,
             "exact": is_exact,
-            "bytes": round(rows * row_bytes),
-            "units": rows,
+            "bytes": size,
+            "units": units_in(terms.unit, rows, size),
+            "quota_after": await self._entitlements.after(terms, Amounts(1, rows, size)),
             "price": None,
             "price_says": "no tariff yet",
         }

@@ -7,7 +7,8 @@ takes it; its thread is free in between, so that slow clients cost no thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
@@ -35,6 +36,16 @@ class Usage:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a body; the amounts are those of the answer up to the end of this part."""
+
+    body: bytes
+    rows: int
+    bytes: int
+    compute_ms: int
+
+
 class Production(Protocol):
     """An answer that is being produced. `interrupt` may come from another thread, at any time, and more than once."""
 
@@ -42,11 +53,14 @@ class Production(Protocol):
         """The body, piece by piece, to be taken once."""
 
     def told(self) -> tuple[int, int, str | None]:
-        """Rows, bytes and next page, once all pieces were taken; before, where it is known already."""
+        """Rows, bytes and next page up to the last piece that was taken; where `size_bytes` is known, of them all."""
 
     @property
     def size_bytes(self) -> int | None:
         """How large the body is in all, where that is known before it was taken."""
+
+    def most_rows(self) -> int:
+        """It has no more rows than this; between two pieces."""
 
     def interrupt(self) -> None:
         """Stop what is being computed."""
@@ -139,10 +153,20 @@ class Long:
         claimed, self._is_claimed = not self._is_claimed and not self._is_closed, True
         return claimed
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    @property
+    def ready(self) -> Sequence[Piece]:
+        """The pieces that are there already."""
+        return tuple(self._began.head)
+
+    async def most_rows(self) -> int:
+        """It has no more rows than this."""
+        production = self._began.production
+        return await self._executions.limited(production.most_rows, production.interrupt)
+
+    async def pieces(self) -> AsyncIterator[Piece]:
         """The body from its beginning."""
-        yield self._began.head
-        self._began.head = b""
+        while self._began.head:
+            yield self._began.head.popleft()
         while piece := await self._executions.limited(self._began.more, self._began.production.interrupt):
             yield piece
 
@@ -161,24 +185,50 @@ class Long:
 class _Began:
     """What is left of an answer after its head. `more` runs in threads, one call after the other."""
 
-    def __init__(self, production: Production, head: bytes, pieces: Iterator[bytes], compute_s: float) -> None:
+    def __init__(self, production: Production, head: Sequence[Piece], pieces: _Pieces) -> None:
         self.production = production
-        self.head = head
+        self.head = deque(head)
         self._pieces = pieces
-        self._compute_s = compute_s
 
-    def more(self) -> bytes:
-        began_at = perf_counter()
-        piece = next((piece for piece in self._pieces if piece), b"")
-        self._compute_s += perf_counter() - began_at
-        return piece
+    def more(self) -> Piece | None:
+        return next(self._pieces, None)
 
     def usage(self) -> Usage:
         rows, size, following = self.production.told()
-        return Usage(rows, size, round(self._compute_s * 1000), following)
+        return Usage(rows, size, self._pieces.compute_ms, following)
 
     def close(self) -> None:
         self.production.close()
+
+
+class _Pieces(Iterator[Piece]):
+    """The pieces of a production with what each of them comes to."""
+
+    def __init__(self, production: Production, compute_s: float) -> None:
+        self._production = production
+        self._bodies = (body for body in production.pieces() if body)
+        self._compute_s = compute_s
+        self._given_bytes = 0
+
+    def __next__(self) -> Piece:
+        began_at = perf_counter()
+        try:
+            body = next(self._bodies)
+        finally:
+            self._compute_s += perf_counter() - began_at
+        self._given_bytes += len(body)
+        return self._piece(body)
+
+    @property
+    def compute_ms(self) -> int:
+        return round(self._compute_s * 1000)
+
+    def _piece(self, body: bytes) -> Piece:
+        """Of a body that is written before it is sent, a part holds its share of the rows."""
+        rows, size, _ = self._production.told()
+        if (whole := self._production.size_bytes) is not None:
+            rows, size = rows * self._given_bytes // whole, self._given_bytes
+        return Piece(body, rows, size, self.compute_ms)
 
 
 class _Running:
@@ -200,19 +250,28 @@ class _Running:
         began_at = perf_counter()
         production = self._production = self._produce(self._asked)
         try:
-            head, pieces = bytearray(), production.pieces()
-            for piece in pieces:
-                head += piece
-                if len(head) > MOST_WHOLE_BYTES and not self._is_interrupted:
-                    return _Began(production, bytes(head), pieces, perf_counter() - began_at)
-                if self._is_interrupted:
-                    raise asyncio.CancelledError
+            pieces = _Pieces(production, perf_counter() - began_at)
+            head = self._head(pieces)
+            if sum(len(piece.body) for piece in head) > MOST_WHOLE_BYTES:
+                return _Began(production, head, pieces)
             rows, size, following = production.told()
         except BaseException:
             production.close()
             raise
         production.close()
-        return Whole(bytes(head), Usage(rows, size, round((perf_counter() - began_at) * 1000), following))
+        return Whole(b"".join(piece.body for piece in head), Usage(rows, size, pieces.compute_ms, following))
+
+    def _head(self, pieces: Iterator[Piece]) -> list[Piece]:
+        head: list[Piece] = []
+        size = 0
+        for piece in pieces:
+            if self._is_interrupted:
+                raise asyncio.CancelledError
+            head.append(piece)
+            size += len(piece.body)
+            if size > MOST_WHOLE_BYTES:
+                break
+        return head
 
 
 def _interrupt_until_done(future: asyncio.Future[T], interrupt: Callable[[], None]) -> None:

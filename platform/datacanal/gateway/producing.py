@@ -13,6 +13,7 @@ import duckdb
 
 from datacanal.domain.errors import OutOfMemory
 from datacanal.domain.product_errors import SnapshotGone
+from datacanal.domain.usage import Dimension
 from datacanal.gateway.asked import Asked
 from datacanal.gateway.documents import moment, newest_session
 from datacanal.gateway.negotiation import Format
@@ -80,6 +81,11 @@ class Rows:
         """Rows, bytes and next page."""
         return self._walk.rows, self._bytes, self._asked.next_path(self._cursors, self._walk.next_key)
 
+    def most_rows(self) -> int:
+        """By the filters and the limit; rows before a cursor are counted too."""
+        with named_failures(self._asked, self._reader):
+            return min(self._asked.query.limit, self._reader.count(self._asked.query, self._stop))
+
     def interrupt(self) -> None:
         """Stop what is being computed."""
         self._stop.set()
@@ -93,12 +99,16 @@ class Rows:
         with named_failures(self._asked, self._reader):
             yield encoder.begin()
             for batch in self._walk:
-                yield encoder.batch(batch)
+                body = encoder.batch(batch)
                 self._bytes = encoder.written_bytes
+                yield body
 
     def _end(self) -> dict[str, Any]:
         rows, size, following = self.told()
-        return {"rows": rows, "bytes": size, "units": rows, "next": following, "snapshot": self._asked.release.snapshot}
+        return {**self._usage(rows, size), "next": following, "snapshot": self._asked.release.snapshot}
+
+    def _usage(self, rows: int, size: int) -> dict[str, Any]:
+        return {"rows": rows, "bytes": size, "units": units_in(self._asked.unit, rows, size)}
 
 
 class _Json(Rows):
@@ -109,7 +119,7 @@ class _Json(Rows):
         end = encoder.end()
         self._bytes = encoder.written_bytes
         rows, size, following = self.told()
-        page, usage = {"next": following}, {"calls": 1, "rows": rows, "bytes": size, "units": rows}
+        page, usage = {"next": following}, {"calls": 1, **self._usage(rows, size)}
         yield end + b',"page":' + _json(page) + b',"usage":' + _json(usage) + b"}\n"
 
     def _meta(self) -> dict[str, Any]:
@@ -155,6 +165,10 @@ class _Filed(Rows):
                 self._stop.check()
                 yield piece
 
+    def most_rows(self) -> int:
+        """Exactly: all of them are written."""
+        return self._walk.rows
+
     def _write(self, file: Any) -> None:
         raise NotImplementedError
 
@@ -169,6 +183,23 @@ class _Parquet(_Filed):
     def _write(self, file: Any) -> None:
         with named_failures(self._asked, self._reader):
             write_parquet(self._walk, self._walk.schema, file)
+
+
+def units_in(unit: Dimension | None, rows: int, size: int) -> int | None:
+    """What a page of so many rows and bytes comes to in that unit: nothing where it is free.
+
+    None for time: it belongs to a call, and a page to many of them.
+    """
+    match unit:
+        case None:
+            return 0
+        case Dimension.CALLS:
+            return 1
+        case Dimension.ROWS:
+            return rows
+        case Dimension.BYTES:
+            return size
+    return None
 
 
 @contextmanager

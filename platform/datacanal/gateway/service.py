@@ -21,9 +21,11 @@ from datacanal.gateway.access import AccessRecord
 from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.account.app import account_app
 from datacanal.gateway.account.services import Services
-from datacanal.gateway.app import Gateway
+from datacanal.gateway.app import Gateway, Known
 from datacanal.gateway.bearers import Bearers
+from datacanal.gateway.callers import Callers
 from datacanal.gateway.data import DataRoute
+from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
@@ -33,10 +35,12 @@ from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
 from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
+from datacanal.gateway.till import Till
 from datacanal.gateway.watching import Views
 from datacanal.gateway.webhook_signing import WebhookSecrets
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.keys import pepper_of
+from datacanal.ledger.meter import Meter
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.reading import Readers
@@ -56,7 +60,7 @@ async def _serve(configuration: Configuration, section: GatewaySection) -> None:
     stop = stop_asked()
     listening = bind(section.listen, key="gateway.listen")
     configuration.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    views = Views(configuration.home)
+    views = Views(configuration.home, configuration.control.database)
     opening = asyncio.ensure_future(asyncio.to_thread(views.open))
     await asyncio.wait({opening, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -93,42 +97,64 @@ async def _over(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    data = DataRoute(Pages(executions, section.cache), finder, access)
-    estimates = Estimates(finder.by_pairs, kitchen, executions)
-    store = await asyncio.to_thread(open_ledger, home)
-    directory = Directory(store)
-    await asyncio.to_thread(directory.open)
-    account = account_app(_services(home, section, store, views, directory, now))
-    notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
+    name, tokens = partial(_new_id, now), access_tokens_of(home)
+    sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
-        yield Gateway(lambda: views.view, views.catch_up, lambda: views.looked_at, data, estimates, now, account)
+        async with _book(home, views.database, name, now) as (store, directory, meter):
+            data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
+            entitlements = Entitlements(store, now)
+            bearers = Bearers(directory, pepper_of(home), tokens)
+            services = Services(
+                store, lambda: views.view, now, name, home, bearers, tokens, partial(_newest, views, directory), sign_in
+            )
+            yield Gateway(
+                views=lambda: views.view,
+                known=lambda: (views.view.number, directory.number),
+                catch_up=partial(_catch_up, views, directory),
+                looked_at=lambda: views.looked_at,
+                callers=Callers(directory, bearers),
+                data=data,
+                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
+                entitlements=entitlements,
+                now=now,
+                account=account_app(services),
+            )
     finally:
-        notifying.cancel()
-        await asyncio.gather(notifying, return_exceptions=True)
-        directory.close()
-        store.close()
         executions.close()
         readers.close()
         access.close()
         views.close()
 
 
-def _services(
-    home: Path,
-    section: GatewaySection,
-    store: LedgerStore,
-    views: Views,
-    directory: Directory,
-    now: Callable[[], datetime],
-) -> Services:
-    async def catch_up() -> None:
-        await views.catch_up(views.view.number)
-        await directory.catch_up(directory.number)
+@asynccontextmanager
+async def _book(
+    home: Path, database: str, name: Callable[[str], str], now: Callable[[], datetime]
+) -> AsyncIterator[tuple[LedgerStore, Directory, Meter]]:
+    """The book, who may call by it, and the meter of this process; closed in the order that lets calls be settled."""
+    store = await asyncio.to_thread(open_ledger, home, database)
+    directory, meter = Directory(store), Meter(store, name("gtw"), now)
+    notifying = asyncio.create_task(Notifier(store, WebhookSecrets(home), Poster(), now).run())
+    try:
+        await asyncio.to_thread(directory.open)
+        await meter.start()
+        yield store, directory, meter
+    finally:
+        notifying.cancel()
+        await asyncio.gather(notifying, return_exceptions=True)
+        await meter.close()
+        directory.close()
+        store.close()
 
-    tokens = access_tokens_of(home)
-    bearers = Bearers(directory, pepper_of(home), tokens)
-    sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
-    return Services(store, lambda: views.view, now, partial(_new_id, now), home, bearers, tokens, catch_up, sign_in)
+
+async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
+    """Asked before somebody is refused: a token, key or subscription that was made a moment ago is good."""
+    view, entries = before
+    found = await asyncio.gather(views.catch_up(view), directory.catch_up(entries))
+    return any(found)
+
+
+async def _newest(views: Views, directory: Directory) -> None:
+    await _catch_up(views, directory, (views.view.number, directory.number))
 
 
 def _new_id(now: Callable[[], datetime], prefix: str) -> str:

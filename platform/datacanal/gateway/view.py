@@ -5,9 +5,11 @@ A request works on the view that it began with, so that nothing moves under it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from datacanal.domain.access import Principal
 from datacanal.domain.product import VersionState
@@ -94,6 +96,11 @@ class Product:
     canary: Move | None
     restatements: tuple[Restated, ...]
     jobs: frozenset[str] = frozenset()
+
+    @cached_property
+    def policy(self) -> str:
+        """The digest of its contract."""
+        return hashlib.sha256(self.contract.model_dump_json().encode()).hexdigest()
 
     @property
     def current(self) -> Release | None:

@@ -11,12 +11,14 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from datacanal.domain.errors import StoreUnavailable
 from datacanal.gateway.loading import Loader
 from datacanal.gateway.view import View
 from datacanal.serving.handlers import failure_fields
-from datacanal.state import DATABASE, MIGRATIONS
+from datacanal.state import MIGRATIONS, PLACE
+from datacanal.storage.databases import open_to_read
 from datacanal.storage.migrating import is_migrated
-from datacanal.storage.sqlite import read_database
+from datacanal.storage.places import EMBEDDED
 
 _LOOK_S = 0.1
 _LOADED_WITHIN_S = 2.0
@@ -25,11 +27,15 @@ _log = structlog.get_logger()
 
 
 class Views:
-    """`view` is the newest one; a thread replaces it until `close`. Opens when the store is there and migrated."""
+    """`view` is the newest one; a thread replaces it until `close`. Opens when the store is there and migrated.
 
-    def __init__(self, home: Path) -> None:
+    While the database is away the last view stays; `looked_at` tells since when.
+    """
+
+    def __init__(self, home: Path, database: str = EMBEDDED) -> None:
+        self.database = database
         self._closing = threading.Event()
-        self._engine = read_database(home / DATABASE)
+        self._engine = open_to_read(database, home, PLACE)
         self._thread = threading.Thread(target=self._watch, name="views", daemon=True)
         self._loader = Loader(self._engine)
         self.view = View(-1, {}, {})
@@ -89,5 +95,5 @@ class Views:
 def _is_there(engine: Engine) -> bool:
     try:
         return is_migrated(engine, MIGRATIONS)
-    except OperationalError:
+    except (OperationalError, StoreUnavailable):
         return False

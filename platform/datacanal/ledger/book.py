@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, update
 
 from datacanal.domain.chain import FIELDS, digest, follow, instant
-from datacanal.domain.usage import EventKind, Outcome
+from datacanal.domain.usage import Amounts, EventKind, Outcome
 from datacanal.ledger.models import BookRow, EventRow
 from datacanal.ledger.prepared import Lookup, Write
+from datacanal.ledger.tallies import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,18 @@ class End:
 
 
 def append(connection: Connection, drafts: Sequence[Draft], now: datetime) -> datetime:
-    """Write the events, inside a writing transaction; gives their common time, `End.next_at`."""
+    """Write the events, inside a writing transaction, and count them; gives their common time, `End.next_at`."""
     if not drafts:
         return now
     end = end_of(connection)
     extend(connection, end, drafts, now)
+    count(connection, [(each.subscription_id, each.reserved_at, amounts_of(each)) for each in drafts])
     return end.next_at(now)
+
+
+def amounts_of(draft: Draft) -> Amounts:
+    """What meters count of the event."""
+    return Amounts(draft.calls, draft.rows, draft.bytes, draft.compute_ms)
 
 
 def end_of(connection: Connection) -> End:
@@ -78,7 +85,7 @@ def end_of(connection: Connection) -> End:
 
 
 def extend(connection: Connection, end: End, drafts: Sequence[Draft], now: datetime) -> End:
-    """Write the events after the end that was read in the same writing transaction; gives the end after them."""
+    """Write the events after the end that was read in the same transaction, uncounted; gives the end after them."""
     if not drafts:
         return end
     at = end.next_at(now)

@@ -45,6 +45,7 @@ class Counters:
         return held.count
 
 
+@lru_cache(1000)
 def windows(burst: Burst, subscription: str, now_s: float) -> tuple[str, str]:
     """The keys of the counters of the window before and of this one."""
     key = _item(burst).key_for(subscription)
@@ -60,11 +61,10 @@ def hit(counters: Counters, burst: Burst, subscription: str) -> None:
 
 def left_of_burst(counters: Counters, burst: Burst, subscription: str) -> Left:
     """How many more may come now, and when all may again."""
-    before, before_s, this, this_s = _Storage(counters).get_sliding_window(
-        _item(burst).key_for(subscription), burst.window_s
-    )
-    taken = math.floor(before * before_s / burst.window_s + this)
-    reset_s = this_s if this else before_s if before else 0
+    before, this = (counters.count(key) for key in windows(burst, subscription, counters.now_s))
+    rest_s = burst.window_s - counters.now_s % burst.window_s
+    taken = math.floor(before * rest_s / burst.window_s + this)
+    reset_s = rest_s + burst.window_s if this else rest_s if before else 0
     return Left(
         name="burst",
         amount=burst.calls,

@@ -65,7 +65,7 @@ class Replay:
     """The call was charged before under its Idempotency-Key: nothing is charged again.
 
     `is_complete`: its answer was sent whole; otherwise `amounts` are what of it was paid, and what is sent beyond them
-    is charged by a `Charge` that `completes` it.
+    is charged by a `Charge` that `completes` it. `query` is the digest of the first call's.
     """
 
     receipt: str
@@ -75,3 +75,4 @@ class Replay:
     amounts: Amounts
     units: int
     is_complete: bool
+    query: str = ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from datacanal.domain.metering_errors import BadAmount, QuotaExhausted
 from datacanal.domain.usage import MOST_AMOUNT, Amounts, Dimension, Period, Quota, period_end, period_start
@@ -13,6 +14,15 @@ from datacanal.ledger.charges import Left
 
 NOTICED_AT = (80, 100)
 """At which percentages of a quota its account is told."""
+
+
+_UNITS = {each: "" if each is Dimension.CALLS else each.value for each in Dimension}
+
+
+@lru_cache(256)
+def _end(start: datetime, period: Period) -> tuple[datetime, int]:
+    end = period_end(start, period)
+    return end, int((end - start).total_seconds())
 
 
 @dataclass(slots=True)
@@ -26,6 +36,11 @@ class Tally:
     used: int = 0
     held: int = 0
     percent: int = 0
+    end: datetime = field(init=False)
+    window_s: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.end, self.window_s = _end(self.start, self.period)
 
     @property
     def taken(self) -> int:
@@ -43,9 +58,10 @@ class Counted:
 
 def check_amounts(amounts: Amounts) -> None:
     """Raises `BadAmount` for one that is below 0 or above `MOST_AMOUNT`."""
-    for dimension in Dimension:
-        if not 0 <= amounts.of(dimension) <= MOST_AMOUNT:
-            raise BadAmount(field=dimension.value, reason=f"{amounts.of(dimension)} is not between 0 and {MOST_AMOUNT}")
+    each = (amounts.calls, amounts.rows, amounts.bytes, amounts.compute_ms)
+    if min(each) < 0 or max(each) > MOST_AMOUNT:
+        wrong = next(dimension for dimension in Dimension if not 0 <= amounts.of(dimension) <= MOST_AMOUNT)
+        raise BadAmount(field=wrong.value, reason=f"{amounts.of(wrong)} is not between 0 and {MOST_AMOUNT}")
 
 
 def check_quotas(counted: Sequence[Counted], asked: Amounts, now: datetime) -> None:
@@ -78,20 +94,21 @@ def left_of(counted: Iterable[Counted], now: datetime) -> tuple[Left, ...]:
 
 
 def _left(quota: Quota, tally: Tally, now: datetime) -> Left:
+    amount, taken = quota.amount, tally.taken
     return Left(
-        name=quota.name,
-        amount=quota.amount,
-        window_s=int((period_end(tally.start, quota.period) - tally.start).total_seconds()),
-        unit="" if quota.dimension is Dimension.CALLS else quota.dimension.value,
-        remaining=max(0, quota.amount - tally.taken),
-        reset_s=_seconds_left(tally, now),
-        soft=quota.soft,
-        share=tally.taken / quota.amount if quota.amount else 1.0 + tally.taken,
+        quota.name,
+        amount,
+        tally.window_s,
+        _UNITS[quota.dimension],
+        amount - taken if taken < amount else 0,
+        _seconds_left(tally, now),
+        quota.soft,
+        taken / amount if amount else 1.0 + taken,
     )
 
 
 def _seconds_left(tally: Tally, now: datetime) -> int:
-    return max(0, math.ceil((period_end(tally.start, tally.period) - now).total_seconds()))
+    return max(0, math.ceil((tally.end - now).total_seconds()))
 
 
 def passed(quota: Quota, tally: Tally) -> Iterator[int]:
@@ -101,6 +118,7 @@ def passed(quota: Quota, tally: Tally) -> Iterator[int]:
             yield percent
 
 
+@lru_cache(256)
 def starts(at: datetime) -> tuple[tuple[Period, datetime], ...]:
     """The periods that an instant counts in."""
     return tuple((period, period_start(at, period)) for period in Period)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, update
 
 from datacanal.domain.usage import Amounts, Dimension, EventKind, Outcome
-from datacanal.ledger.book import Draft
+from datacanal.ledger.book import Draft, amounts_of
 from datacanal.ledger.models import HoldRow
 from datacanal.ledger.prepared import Lookup, Write
 from datacanal.ledger.shelf import Shelf
@@ -25,8 +25,7 @@ class Held:
     @property
     def amounts(self) -> Amounts:
         """What is reserved."""
-        draft = self.draft
-        return Amounts(draft.calls, draft.rows, draft.bytes, draft.compute_ms)
+        return amounts_of(self.draft)
 
     def with_more(self, more: Amounts) -> Held:
         """The hold with so much more of everything."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from datacanal.domain.errors import IdempotencyConflict, NotFound
 from datacanal.domain.usage import Amounts, Outcome
-from datacanal.ledger.book import Draft
+from datacanal.ledger.book import Draft, amounts_of
 from datacanal.ledger.charges import Charge, Replay
 from datacanal.ledger.models import EventRow, HoldRow
 from datacanal.ledger.prepared import Lookup
@@ -40,7 +40,14 @@ class Known:
     def replay(self) -> Replay:
         """What a repeated call is answered from."""
         return Replay(
-            self.receipt, self.product, self.version, self.snapshot, self.amounts, self.units, self.is_complete
+            self.receipt,
+            self.product,
+            self.version,
+            self.snapshot,
+            self.amounts,
+            self.units,
+            self.is_complete,
+            self.query,
         )
 
     def and_then(self, later: Known) -> Known:
@@ -70,9 +77,15 @@ class UnderWay:
 
 def known_of(draft: Draft) -> Known:
     """What is known by an event that is being written."""
-    amounts = Amounts(draft.calls, draft.rows, draft.bytes, draft.compute_ms)
     return _known(
-        draft.id, draft.product, draft.version, draft.snapshot, draft.query_digest, draft.outcome, amounts, draft.units
+        draft.id,
+        draft.product,
+        draft.version,
+        draft.snapshot,
+        draft.query_digest,
+        draft.outcome,
+        amounts_of(draft),
+        draft.units,
     )
 
 

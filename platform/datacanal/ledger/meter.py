@@ -9,14 +9,14 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
-from datacanal.domain.errors import DatacanalError
 from datacanal.domain.usage import Amounts, Outcome, Terms
 from datacanal.ledger.asks import Ask, ChargeNow, HoldNow, Settle, Take
 from datacanal.ledger.charges import Charge, Charged, Left, Replay
 from datacanal.ledger.group_commit import Answer, GroupCommit
 from datacanal.ledger.known import read_known
 from datacanal.ledger.lives import Beat, Leave, Looked, Watch
-from datacanal.ledger.page import Page, Reads
+from datacanal.ledger.page import Page
+from datacanal.ledger.performing import perform
 from datacanal.ledger.store import LedgerStore
 
 _BEAT_S = 1.0
@@ -96,13 +96,7 @@ class Meter:
             ending.add_done_callback(self._ending.discard)
 
     def _write(self, connection: Connection, asks: Sequence[Ask]) -> list[Answer]:
-        page, reads = Page(connection, self._now()), Reads()
-        for ask in asks:
-            ask.reads(reads)
-        page.fetch(reads)
-        answers = [_answer(ask, page) for ask in asks]
-        page.write()
-        return answers
+        return perform(connection, asks, self._now())
 
     def _find(self, account: str, request: str) -> Replay | None:
         with self._store.reading() as connection:
@@ -131,10 +125,3 @@ class Hold:
         """End it with what was sent, at most what is reserved; `aborted` costs nothing. Raises `HoldLost`."""
         charged: Charged = await self._commits.ask(Settle(self._charge, self._reserved_at, actual, outcome))
         return charged
-
-
-def _answer(ask: Ask, page: Page) -> Answer:
-    try:
-        return ask.act(page)
-    except DatacanalError as refused:
-        return refused

@@ -134,9 +134,9 @@ class MeterRow(Owned, Base):
     __table_args__ = (one_of("dimension", Dimension), one_of("period", Period))
 
     subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id"), primary_key=True)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
     dimension: Mapped[str] = mapped_column(String(16), primary_key=True)
     period: Mapped[str] = mapped_column(String(8), primary_key=True)
-    start: Mapped[datetime] = mapped_column(primary_key=True)
     used: Mapped[int] = mapped_column(BigInteger, default=0)
     held: Mapped[int] = mapped_column(BigInteger, default=0)
     noticed: Mapped[int] = mapped_column(default=0)

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from datacanal.domain.usage import Amounts, EventKind, Terms
+from datacanal.domain.usage import Amounts, Terms
 from datacanal.ledger import book
-from datacanal.ledger.book import Draft
+from datacanal.ledger.book import Draft, amounts_of
 from datacanal.ledger.burst_rows import BurstRows
 from datacanal.ledger.charges import Charge, Left
 from datacanal.ledger.charging import Counted, left_of
@@ -122,9 +122,7 @@ class Page:
         """An event, written at the end."""
         self._drafts.append(event)
         self._remember(event)
-        if event.kind is EventKind.USAGE:
-            amounts = Amounts(event.calls, event.rows, event.bytes, event.compute_ms)
-            self._grow(event, amounts, _NOTHING)
+        self._grow(event, amounts_of(event), _NOTHING)
 
     def notice(self, terms: Terms, counted: Collection[Counted]) -> None:
         """Tell the account of quotas that are nearly or wholly used."""

@@ -7,14 +7,16 @@ making them anew for every call.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, Connection, Dialect, Select, UpdateBase, select, tuple_
+from sqlalchemy import BindParameter, Connection, Dialect, Select, UpdateBase, and_, bindparam, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 _Convert = Callable[[Any], Any]
+_MOST = 256
 
 
 class Lookup:
@@ -28,10 +30,11 @@ class Lookup:
 
     def rows(self, connection: Connection, keys: Collection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """The rows in which the columns `by` have the values of one of the keys; none for no key."""
-        if not keys:
-            return []
-        known = list(keys)
-        known += known[-1:] * (_power_of_two(len(known)) - len(known))  # few lengths, so few texts
+        asked = list(keys)
+        return [row for at in range(0, len(asked), _MOST) for row in self._some(connection, asked[at : at + _MOST])]
+
+    def _some(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        known = [*keys, *[keys[-1]] * (_power_of_two(len(keys)) - len(keys))]  # few lengths, so few texts
         dialect = connection.dialect
         text = self._texts.get((dialect.name, len(known))) or self._compile(dialect, len(known))
         ins, outs = self._conversions.get(dialect.name) or self._convert(dialect)
@@ -43,8 +46,9 @@ class Lookup:
             cursor.close()
 
     def _compile(self, dialect: Dialect, size: int) -> str:
-        sample = [tuple(_sample(column) for column in self._by)] * size
-        statement: Select[Any] = select(*self._columns).where(tuple_(*self._by).in_(sample))
+        # Not `(a, b) IN (…)`: SQLite reads the whole table for it.
+        each = [and_(*(column == bindparam(None, type_=column.type) for column in self._by)) for _ in range(size)]
+        statement: Select[Any] = select(*self._columns).where(or_(*each))
         text = _compiled(statement, dialect).string
         self._texts[(dialect.name, size)] = text
         return text
@@ -91,7 +95,7 @@ class Write:
 def _compiled(statement: Select[Any] | UpdateBase, dialect: Dialect) -> SQLCompiler:
     kind: Callable[..., Dialect] = type(dialect)
     positional = kind(paramstyle="qmark" if dialect.paramstyle == "qmark" else "format")
-    compiled = statement.compile(dialect=positional, compile_kwargs={"render_postcompile": True})
+    compiled = statement.compile(dialect=positional)
     assert isinstance(compiled, SQLCompiler)  # noqa: S101  # says to the type checker what compile() gives for these
     return compiled
 
@@ -101,7 +105,8 @@ def _of(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
 
 
 def _conversions(of: Sequence[_Convert | None]) -> Sequence[tuple[int, _Convert]]:
-    return [(place, convert) for place, convert in enumerate(of) if convert is not None]
+    """Each with its place. A batch has few instants, each of them many times: they are remembered."""
+    return [(place, lru_cache(256)(convert)) for place, convert in enumerate(of) if convert is not None]
 
 
 def _converted(values: Sequence[Any], conversions: Sequence[tuple[int, _Convert]]) -> tuple[Any, ...]:
@@ -111,10 +116,6 @@ def _converted(values: Sequence[Any], conversions: Sequence[tuple[int, _Convert]
     for place, convert in conversions:
         changed[place] = convert(changed[place])
     return tuple(changed)
-
-
-def _sample(column: InstrumentedAttribute[Any] | Column[Any]) -> Any:
-    return None if column.type.python_type is not str else ""
 
 
 def _power_of_two(least: int) -> int:

@@ -1,6 +1,6 @@
 """The meters of a transaction: read, made when first used, grown, written back.
 
-A meter is what the usage events of its period and the holds add up to, whatever quota there is at the time.
+A meter is what the events of its period, of whatever kind, and the holds add up to, whatever quota there is by now.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from datacanal.domain.usage import Amounts, Dimension, EventKind, Period, Quota, Terms, period_end, period_start
+from datacanal.domain.usage import Amounts, Dimension, Period, Quota, Terms, period_end, period_start
 from datacanal.ledger.charging import Counted, Tally, starts
 from datacanal.ledger.models import EventRow, HoldRow, MeterRow
 from datacanal.ledger.prepared import Lookup, Write
 from datacanal.ledger.shelf import Shelf
 
 _Meters = tuple[str, datetime]
-_Name = tuple[str, Dimension, Period, datetime]
 
 
 class Tallies:
@@ -29,8 +28,9 @@ class Tallies:
         self._connection = connection
         self._write_first = write_first
         self._shelf: Shelf[_Meters, list[Tally]] = Shelf(self._read)
-        self._new: dict[_Name, tuple[Tally, Terms]] = {}
-        self._changed: dict[_Name, Tally] = {}
+        self._of: dict[_Meters, list[Tally]] = {}
+        self._new: dict[int, tuple[Tally, Terms]] = {}
+        self._changed: dict[int, Tally] = {}
 
     def fetch(self, counted: Collection[tuple[str, datetime]]) -> None:
         """Read at once what `of` will be asked for."""
@@ -38,12 +38,15 @@ class Tallies:
 
     def of(self, subscription: str, at: datetime) -> list[Tally]:
         """Every meter of the subscription that the instant counts in."""
-        return [
-            tally
-            for period, start in starts(at)
-            for tally in self._shelf.get((subscription, start)) or ()
-            if tally.period is period
-        ]
+        known = self._of.get((subscription, at))
+        if known is None:
+            known = self._of[(subscription, at)] = [
+                tally
+                for period, start in starts(at)
+                for tally in self._shelf.get((subscription, start)) or ()
+                if tally.period is period
+            ]
+        return known
 
     def counted(self, terms: Terms, at: datetime) -> list[Counted]:
         """Each quota with its meter of the instant's period, made where there is none."""
@@ -64,7 +67,7 @@ class Tallies:
 
     def changed(self, tally: Tally) -> None:
         """It is to be written."""
-        self._changed[_name(tally)] = tally
+        self._changed[id(tally)] = tally
 
     def write(self) -> None:
         """Write what is new and what changed."""
@@ -75,7 +78,7 @@ class Tallies:
                 for tally, terms in self._new.values()
             ],
         )
-        _CHANGED.run(self._connection, [_row(each) for name, each in self._changed.items() if name not in self._new])
+        _CHANGED.run(self._connection, [_row(each) for key, each in self._changed.items() if key not in self._new])
 
     def _make(self, terms: Terms, quota: Quota, at: datetime) -> Tally:
         self._write_first()
@@ -84,7 +87,8 @@ class Tallies:
         used, held = self._sums(subscription, quota.dimension, start, period_end(start, quota.period))
         tally = Tally(subscription, quota.dimension, quota.period, start, used, held)
         self._shelf.put((subscription, start), [*(self._shelf.get((subscription, start)) or ()), tally])
-        self._new[_name(tally)] = (tally, terms)
+        self._new[id(tally)] = (tally, terms)
+        self._of.clear()
         return tally
 
     def _sums(self, subscription: str, dimension: Dimension, start: datetime, end: datetime) -> tuple[int, int]:
@@ -92,7 +96,6 @@ class Tallies:
             EventRow.subscription_id == subscription,
             EventRow.reserved_at >= start,
             EventRow.reserved_at < end,
-            EventRow.kind == EventKind.USAGE.value,
         )
         held = select(func.sum(getattr(HoldRow, dimension.value))).where(
             HoldRow.subscription_id == subscription, HoldRow.reserved_at >= start, HoldRow.reserved_at < end
@@ -107,8 +110,14 @@ class Tallies:
         yield from found.items()
 
 
-def _name(tally: Tally) -> _Name:
-    return (tally.subscription, tally.dimension, tally.period, tally.start)
+def count(connection: Connection, events: Collection[tuple[str | None, datetime, Amounts]]) -> None:
+    """Add events, each of a subscription and a time, to the meters that there are."""
+    tallies = Tallies(connection, lambda: None)
+    counted = [(whose, at, amounts) for whose, at, amounts in events if whose is not None]
+    tallies.fetch([(whose, at) for whose, at, _amounts in counted])
+    for whose, at, amounts in counted:
+        tallies.grow(whose, at, amounts, Amounts())
+    tallies.write()
 
 
 def _row(tally: Tally) -> dict[str, object]:

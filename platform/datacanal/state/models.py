@@ -141,7 +141,7 @@ class AttemptRow(Owned, Base):
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(String(16), default="running")
     problem: Mapped[str | None]
-    elapsed_ms: Mapped[int | None]
+    elapsed_ms: Mapped[int | None] = mapped_column(BigInteger)
     scanned_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     received: Mapped[str] = mapped_column(default="[]")
     egress: Mapped[str] = mapped_column(default="[]")

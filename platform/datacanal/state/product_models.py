@@ -105,8 +105,8 @@ class RestatementRow(Owned, Base):
     old_snapshot: Mapped[str] = mapped_column(ForeignKey("versions.snapshot"))
     new_snapshot: Mapped[str] = mapped_column(ForeignKey("versions.snapshot"))
     sessions: Mapped[str]
-    keys: Mapped[int]
-    rows: Mapped[int]
+    keys: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str]
     at: Mapped[datetime]
 
@@ -123,7 +123,7 @@ class ConsentRow(Owned, Base):
     decision: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str]
     policy_digest: Mapped[str] = mapped_column(String(64))
-    seq: Mapped[int]
+    seq: Mapped[int] = mapped_column(BigInteger)
     hash: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime]
 

@@ -21,11 +21,14 @@ from datacanal.serving.runner import address_of, bind
 from datacanal.serving.tls import pinned_client
 from datacanal.site.identity import SiteIdentity, load_identity, load_membership
 from datacanal.site.joining import PublicDoor, Tokens, ensure_joined
+from datacanal.storage.places import EMBEDDED
 from datacanal.testing.agent_fake import ScriptedAgent
 from datacanal.testing.compiler_fake import ScriptedCompiler
 from datacanal.testing.product_fakes import FakeWorkshop
 
 SITES = ("core", "users")
+NAMED_IN = "database"
+"""A file in a house's home: which database it has, where that is not the embedded one."""
 
 
 class ControlHouse:
@@ -97,6 +100,7 @@ async def control_house(
     configuration = Configuration(
         home=home,
         file=home / "datacanal.toml",
+        control=ControlSection(database=database_of(home)),
         sites=[SiteSection(name=name, exchange=f"127.0.0.1:{8410 + place}") for place, name in enumerate(SITES)],
         limits=limits or LimitsSection(),
     )
@@ -110,3 +114,9 @@ async def control_house(
         url = f"{'https' if tls else 'http'}://{address_of(listening)}"
         async with answering(plane, listening, for_sites, tls), AsyncExitStack() as resources:
             yield ControlHouse(plane, url, home, resources)
+
+
+def database_of(home: Path) -> str:
+    """The database of the house over that home."""
+    named = home / NAMED_IN
+    return named.read_text("utf-8") if named.exists() else EMBEDDED

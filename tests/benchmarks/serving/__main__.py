@@ -1,7 +1,8 @@
 """The gateway beside ROAPI, Datasette and a bare FastAPI+DuckDB handler: same rows, same machine, same run.
 
-Every server has core 0, the load core 1. Ours checks a token with every request; the others ask for none. All others
-have settings that suit the questions (their modules say which) and files in both orders that the questions come in.
+Every server has core 0, the load core 1. Ours checks a key with every request and charges it; the others ask for none.
+All others have settings that suit the questions (their modules say which) and files in both orders that the questions
+come in.
 Requests per second and bytes per second are at saturation (wrk); latencies at half of each server's own saturation,
 counted from the moment a request was due.
 """
@@ -18,14 +19,14 @@ from itertools import islice
 from pathlib import Path
 
 from tests.benchmarks.report import headline, row
-from tests.benchmarks.serving import bars, goals, loaded, transfers
+from tests.benchmarks.serving import bars, goals, loaded, metering, transfers
 from tests.benchmarks.serving.answers import differences
 from tests.benchmarks.serving.asking import distinct_pages
 from tests.benchmarks.serving.bare import Bare
 from tests.benchmarks.serving.datasette import Datasette
 from tests.benchmarks.serving.half_open import half_open
 from tests.benchmarks.serving.loads import ABSENT, latencies, wrk_is_here
-from tests.benchmarks.serving.ours import Gateway
+from tests.benchmarks.serving.ours import Gateway, Unmetered
 from tests.benchmarks.serving.roapi import Roapi
 from tests.benchmarks.serving.servers import BIN, LOAD_CORE, SERVER_CORE, Server
 
@@ -43,9 +44,11 @@ def main() -> int:
         print(f"not measured: {reason}")
         return 0
     os.sched_setaffinity(0, {LOAD_CORE})
-    kinds: list[type[Server]] = [Gateway] if arguments.half_open or not _others_are_here() else _all_kinds()
+    kinds = _kinds(arguments)
     with ExitStack() as stack:
         servers = [stack.enter_context(kind(Path(stack.enter_context(_folder())))) for kind in kinds]
+        if arguments.metering:
+            return metering.compare(servers[0], servers[1], arguments.rounds, arguments.seconds)
         if arguments.half_open:
             return _half_open(servers[0], arguments.half_open)
         return _compare(servers, arguments.rounds, arguments.seconds)
@@ -101,6 +104,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--half-open", type=float, metavar="SECONDS", help=f"instead: beside {_HALF_OPEN} half-open connections"
     )
+    parser.add_argument("--metering", action="store_true", help="instead: beside the same gateway that charges nobody")
     return parser.parse_args()
 
 
@@ -110,6 +114,12 @@ def _lack() -> str:
     if not shutil.which("taskset"):
         return "taskset is missing; on Debian: apt-get install util-linux"
     return "" if wrk_is_here() else ABSENT
+
+
+def _kinds(arguments: argparse.Namespace) -> list[type[Server]]:
+    if arguments.metering:
+        return [Gateway, Unmetered]
+    return [Gateway] if arguments.half_open or not _others_are_here() else _all_kinds()
 
 
 def _others_are_here() -> bool:

@@ -1,4 +1,7 @@
-"""Our gateway as it comes, but for one query at a time on its core. Every request carries a token that is checked."""
+"""Our gateway as it comes, but for one query at a time on its core.
+
+Every request carries an API key that is checked, is held to a burst and to quotas, and charged.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.serving import bars
@@ -14,12 +18,17 @@ from tests.benchmarks.serving.pages import PAGE_ROWS
 from tests.benchmarks.serving.servers import Server
 from tests.products import ProductHome
 
+from datacanal.domain.usage import Burst, Dimension, Period, Quota
+
 _DATA = f"/v1/products/{bars.PRODUCT}/data"
+_QUOTAS = [Quota(Dimension.ROWS, 10**12, Period.DAY), Quota(Dimension.CALLS, 10**9, Period.MONTH)]
+_BURST = Burst(10**6)
 _ACCEPTS = {"arrow": "application/vnd.apache.arrow.stream", "parquet": "application/vnd.apache.parquet"}
 
 
 class Gateway(Server):
     name = "Datacanal"
+    program = "datacanal.cli"
 
     def command(self) -> Sequence[str]:
         home = ProductHome(self.folder)
@@ -27,14 +36,21 @@ class Gateway(Server):
         snapshot = bars.snapshot()
         home.staged(snapshot, bars.CONTRACT)
         home.point(bars.PRODUCT, snapshot.snapshot)
-        self.headers = {"Authorization": f"Bearer {home.token('mei')}"}
+        self.headers = {"Authorization": f"Bearer {self.secret(home)}"}
         home.engine.dispose()
         configuration = self.folder / "datacanal.toml"
         configuration.write_text(
             f'home = "{home.home}"\n[control]\n'
             f'[gateway]\nlisten = "127.0.0.1:{self.port}"\nstore = "{bars.STORE}"\nthreads = 1\n'
         )
-        return [sys.executable, "-m", "datacanal.cli", "serve", "gateway", "--config", str(configuration)]
+        return [sys.executable, "-m", self.program, "serve", "gateway", "--config", str(configuration)]
+
+    def secret(self, home: ProductHome) -> str:
+        """What every request carries."""
+        subscription = home.book.subscription("mei", bars.PRODUCT, _QUOTAS, burst=_BURST)
+        key = home.book.key(subscription)
+        home.book.store.close()
+        return key
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
@@ -62,3 +78,18 @@ class Gateway(Server):
     def rows(self, answer: bytes) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = super().rows(answer)["data"]  # type: ignore[call-overload]
         return rows
+
+
+class Unmetered(Gateway):
+    """The same without: a token, and nobody is charged."""
+
+    name = "not metered"
+    program = "tests.benchmarks.serving.unmetered"
+
+    def secret(self, home: ProductHome) -> str:
+        return home.token("mei")
+
+    def environment(self) -> dict[str, str]:
+        """The program is found from the repository's root."""
+        root = str(Path(__file__).parents[3])
+        return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}

@@ -22,8 +22,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def story(tmp_path: Path, migrated: Path) -> Iterator[Story]:
+def story(tmp_path: Path, migrated: Path, any_database: str) -> Iterator[Story]:
     shutil.copytree(migrated, tmp_path / "home")
-    story = Story(tmp_path / "home")
+    story = Story(tmp_path / "home", any_database)
     yield story
     story.desk.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,19 +17,25 @@ from tests.unit.gateway.test_choosing import NOW, product
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import OutOfMemory
+from datacanal.domain.usage import internal_terms
 from datacanal.gateway.access import AccessRecord
 from datacanal.gateway.asked import Asked
+from datacanal.gateway.callers import Caller
 from datacanal.gateway.calls import Call
 from datacanal.gateway.data import DataRoute
 from datacanal.gateway.executions import MOST_WHOLE_BYTES, Executions
 from datacanal.gateway.finding import Finder
 from datacanal.gateway.pages import Pages
+from datacanal.gateway.till import Till
+from datacanal.ledger.meter import Meter
+from datacanal.ledger.store import open_ledger
 from datacanal.products.cursor import Cursors
 from datacanal.products.requests import recent_queries
 from datacanal.serving.runner import HttpServer, address_of, bind
 
 PIECE = b"x" * 2**20
-CALLER = Principal("default", "ann", "developer")
+CALLER = Caller(Principal("default", "ann", "developer"))
+TERMS = internal_terms("default", "ann", "pub.bars")
 NDJSON = "application/x-ndjson"
 
 
@@ -54,6 +61,9 @@ class Scripted:
 
     def told(self) -> tuple[int, int, str | None]:
         return 1, 2, None
+
+    def most_rows(self) -> int:
+        return 1
 
     def interrupt(self) -> None:
         self.stopped.set()
@@ -96,10 +106,14 @@ def endless(of: Scripted) -> Iterator[bytes]:
 async def answering(home: Path, of: Scripted, *, timeout_s: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
     executions = Executions(of.produce, threads=1, timeout_s=timeout_s)
     access = AccessRecord(home)
-    route = DataRoute(Pages(executions, 2**26), Finder(Cursors(b"secret"), lambda: NOW), access)
+    store = open_ledger(home)
+    meter = Meter(store, "gtw_test", lambda: NOW)
+    await meter.start()
+    till = Till(meter, lambda prefix: f"{prefix}_{secrets.token_hex(8)}")
+    route = DataRoute(Pages(executions, 2**26), Finder(Cursors(b"secret"), lambda: NOW), access, till)
 
     async def app(scope: dict[str, object], receive: object, send: object) -> None:
-        await route.data(Call(scope, receive, send), product("snp_a"), CALLER)  # type: ignore[arg-type]  # as ASGI has it
+        await route.data(Call(scope, receive, send), product("snp_a"), CALLER, TERMS)  # type: ignore[arg-type]  # as ASGI has it
 
     server = HttpServer(app, listening := bind("127.0.0.1:0", key="listen"))  # type: ignore[arg-type]  # as above
     await server.start()
@@ -110,6 +124,8 @@ async def answering(home: Path, of: Scripted, *, timeout_s: float = 30.0) -> Asy
             yield client
     finally:
         await server.stop()
+        await meter.close()
+        store.close()
         executions.close()
         access.close()
 

@@ -39,8 +39,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     Refusal,
     KeyRequest,
     Rotation,
-    Exchange,
     WebhookRequest,
+    Exchange,
 )
 """What the routes read by `read_document`."""
 
@@ -76,6 +76,6 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         subscription_routes(services, caller),
         key_routes(services, caller),
         oauth_routes(services),
-        sign_in_routes(services),
         webhook_routes(services, caller),
+        sign_in_routes(services),
     )

@@ -21,6 +21,6 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def house(tmp_path: Path, empty_home: Path) -> House:
+def house(tmp_path: Path, empty_home: Path, any_database: str) -> House:
     shutil.copytree(empty_home, tmp_path / "home")
-    return House(tmp_path / "home")
+    return House(tmp_path / "home", database=any_database)

@@ -29,6 +29,7 @@ from datacanal.protocol.products import (
 )
 from datacanal.state.models import JobRow
 from datacanal.state.revisions import number_of
+from datacanal.storage.places import EMBEDDED
 from datacanal.testing.clock_fake import FakeClock
 from datacanal.testing.product_fakes import FakeOwners, FakeResults, FakeWorkshop
 
@@ -52,12 +53,13 @@ class House:
     results: FakeResults = field(default_factory=FakeResults)
     workshop: FakeWorkshop = field(default_factory=FakeWorkshop)
     queries: list[str] = field(default_factory=list)
+    database: str = EMBEDDED
 
     def play(self, scene: Callable[[House], Awaitable[None]]) -> None:
         asyncio.run(self._played(scene))
 
     async def _played(self, scene: Callable[[House], Awaitable[None]]) -> None:
-        self.desk = Desk(open_store(self.home, self.clock), self.clock, result_expiry_s=86400)
+        self.desk = Desk(open_store(self.home, self.clock, self.database), self.clock, result_expiry_s=86400)
         progress = Progress()
         self.catalogue = ProductCatalogue(self.desk)
         self.book = VersionBook(self.desk, self.store, self.workshop, progress.of)

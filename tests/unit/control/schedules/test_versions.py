@@ -9,17 +9,14 @@ import pytest
 from tests.unit.control.products.house import BARS, OTHER, PUB, House
 
 from datacanal.control.schedules.versions import ScheduledVersions
-from datacanal.control.store.opening import open_store
 from datacanal.domain.errors import NotFound
 from datacanal.protocol.problem import Problem
-from datacanal.testing.clock_fake import FakeClock
 from datacanal.testing.product_fakes import FakeWorkshop, held
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    open_store(tmp_path, FakeClock()).dispose()
-    return House(tmp_path)
+def house(tmp_path: Path, any_database: str) -> House:
+    return House(tmp_path, database=any_database)
 
 
 async def outcome(at: House, job: str, *, promote: bool = True) -> Problem | None:

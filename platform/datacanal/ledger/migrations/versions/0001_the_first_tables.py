@@ -281,7 +281,7 @@ def upgrade() -> None:
         sa.CheckConstraint("dimension IN ('calls', 'rows', 'bytes', 'compute_ms')", name=op.f("ck_meters_dimension")),
         sa.CheckConstraint("period IN ('hour', 'day', 'month')", name=op.f("ck_meters_period")),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_meters_subscription_id")),
-        sa.PrimaryKeyConstraint("subscription_id", "dimension", "period", "start", name=op.f("pk_meters")),
+        sa.PrimaryKeyConstraint("subscription_id", "start", "dimension", "period", name=op.f("pk_meters")),
     )
 
     number = sa.table("changes", *map(sa.column, ("id", *_WHOSE, "number")))

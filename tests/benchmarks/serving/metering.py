@@ -1,0 +1,33 @@
+"""What keys, quotas and metering cost: the gateway beside the same one that charges nobody, in turns."""
+
+from __future__ import annotations
+
+from tests.benchmarks.report import row
+from tests.benchmarks.serving import loaded
+from tests.benchmarks.serving.servers import Server
+
+_MOST_LOST = 0.1
+_MOST_P50_MS = 1.0
+_WIDTHS = (60, 10, 10, 8)
+
+
+def compare(metered: Server, unmetered: Server, rounds: int, seconds: float) -> int:
+    """W1 and W3; prints the table, and whether the goals are held."""
+    workloads = [
+        loaded.Workload(each.name, each.runs, each.connections)
+        for each in loaded.workloads(seconds, metered.name)
+        if each.name in (loaded.W1, loaded.W3)
+    ]
+    table = loaded.measured([metered, unmetered], workloads, rounds, seconds)
+    loaded.tell(table, metered.name)
+    print()
+    row(("goal", "measured", "wanted", ""), _WIDTHS)
+    for connections in loaded.CONNECTIONS:
+        with_it, without = (table[loaded.W1, connections, each.name].per_s for each in (metered, unmetered))
+        _tell(f"W1, {connections} connections: requests/s lost by metering", 1 - with_it / without, _MOST_LOST)
+    _tell("W3, 1 connection: p50 in ms", table[loaded.W3, 1, metered.name].p50_ms, _MOST_P50_MS)
+    return 0
+
+
+def _tell(words: str, measured: float, most: float) -> None:
+    row((words, measured, f"\u2264 {most:g}", "held" if measured <= most else "missed"), _WIDTHS)
