@@ -22,6 +22,7 @@ from pydantic import (
 from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
+from datacanal.protocol.money import Currency, Price
 from datacanal.sign_in_section import SignInSection
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
@@ -115,6 +116,15 @@ class ControlSection(DoorSection):
     database: DatabaseAddress = "sqlite"
 
 
+class CostsSection(Section):
+    """What jobs cost the service, for a product's margin: prices as text, of `currency`."""
+
+    currency: Currency = "CNY"
+    gib_scanned: Price = "0"
+    gib_crossed: Price = "0"
+    worker_hour: Price = "0"
+
+
 class GatewaySection(DoorSection):
     """`store` is the directory of snapshots. `memory` is for reading, half of it DuckDB's; `cache` for answers."""
 
@@ -124,6 +134,7 @@ class GatewaySection(DoorSection):
     cache: Size = 256 * 2**20
     threads: int = Field(default=2, ge=1, le=256, description="queries that run at once")
     query_timeout_s: float = Field(default=30, gt=0, le=3600)
+    costs: CostsSection = CostsSection()
     sign_in: SignInSection | None = Field(default=None, description="absent: people come with tokens alone")
 
 

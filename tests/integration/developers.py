@@ -31,7 +31,9 @@ class Town:
         return client
 
 
-def played(folder: Path, scene: Callable[[Town], Awaitable[None]], now: Callable[[], datetime] | None = None) -> None:
+def played(
+    folder: Path, scene: Callable[[Town], Awaitable[None]], now: Callable[[], datetime] | None = None, **section: Any
+) -> None:
     """The scene with an internal, a listed and a private product of ann's."""
 
     async def play() -> None:
@@ -39,7 +41,7 @@ def played(folder: Path, scene: Callable[[Town], Awaitable[None]], now: Callable
         home.product("pub.internal")
         home.product("pub.listed", visibility="listed")
         home.product("pub.private", visibility="private", readers=["principal:reader"])
-        async with serving(home, now or (lambda: datetime.now(UTC))) as running:
+        async with serving(home, now or (lambda: datetime.now(UTC)), **section) as running:
             town = Town(running, home)
             try:
                 await scene(town)
