@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from tests.integration.developers import SUBSCRIPTIONS, Town, a_key, made
 from tests.integration.developers import played as played_there
 from tests.integration.gateway_scene import told
 from tests.money import MoneyBook
+from tests.products import bars
 
 from datacanal.domain.usage import EventKind, Outcome
 from datacanal.ledger.book import Draft, append
+from datacanal.state.product_models import VersionRow
 
 TARIFFS = "/v1/products/pub.internal/tariffs"
 INVOICES = "/v1/invoices"
@@ -420,12 +424,17 @@ def test_a_products_margin_is_its_revenue_less_what_its_jobs_cost(tmp_path: Path
     async def scene(town: Town, clock: Clock) -> None:
         ann, dev, subscription = await sold(town)
         used(town, subscription, 1050, clock())
+        for minor in (0, 1):
+            town.home.version("pub.internal", minor, bars())
+        with Session(town.home.engine) as session:
+            jobs = session.scalars(select(VersionRow.job_id).where(VersionRow.product == "pub.internal")).all()
+        assert len(jobs) == 2
         job = {"kind": EventKind.JOB, "outcome": Outcome.COMPLETE, "unit": "calls", "account_id": "internal:ann"}
         with the_book(town) as book, book.store.writing() as connection:
             events = [
-                Draft(id=f"rcp_{n}", request_id=f"job:{n}", tenant="default", principal="ann", product="pub.internal",
+                Draft(id=f"rcp_{n}", request_id=f"job:{n}", tenant="default", principal="ann",
                       scan_bytes=3 * 2**29, egress_bytes=2**30, worker_ms=1_800_000, reserved_at=clock(), **job)
-                for n in (1, 2)
+                for n in (*jobs, "job_of_something_else")
             ]  # type: ignore[arg-type]  # fmt: skip
             append(connection, events, clock())
         path = "/v1/products/pub.internal/margin"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from datacanal.cli import webhooks
 from datacanal.cli.session import AsJson, connect, print_json, print_table
 from datacanal.domain.errors import BadField
 from datacanal.protocol.accounts import AccountView
@@ -17,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("create")(create)
     group.command("close")(close)
+    webhooks.add_to(group)
     app.add_typer(group, name="account")
 
 

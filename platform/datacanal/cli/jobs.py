@@ -106,7 +106,7 @@ def _print_job(view: JobView) -> None:
         print(visible(f"{view.problem.code}: {view.problem.detail}\n{view.problem.remedy}", keep="\n"))
     print(f"scanned {bytes_text(stats.bytes_scanned)}, moved {bytes_text(stats.bytes_moved)}, {stats.elapsed_ms} ms")
     if view.receipt is not None:
-        print(f"receipt {view.receipt}, {stats.worker_ms} ms of workers")
+        print(f"receipt {view.receipt}, {view.worker_ms} ms of workers")
     steps = [
         [step.id, step.site, step.kind, step.state, str(step.attempt), f"{step.fraction:.0%}", step.waits or ""]
         for step in view.steps

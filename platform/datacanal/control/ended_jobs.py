@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from datacanal.control.costs import costs_of, receipt_of
 from datacanal.control.product_usage import Snapshot, amounts_of, readings, snapshots_of, used
 from datacanal.domain.job import JobState
-from datacanal.domain.usage import Amounts, Dimension, EventKind, Outcome, Terms, internal_terms
+from datacanal.domain.usage import Amounts, Dimension, EventKind, Outcome, Terms, internal_terms, job_request
 from datacanal.ledger.book import Draft
 from datacanal.protocol.plan import Plan
 from datacanal.protocol.site import Done
@@ -78,7 +78,7 @@ def _event(session: Session, row: JobRow, plan: Plan | None) -> Draft:
         tenant=row.tenant,
         principal=row.principal,
         account_id=internal_terms(row.tenant, row.principal, "").account,
-        request_id=f"job:{row.id}",
+        request_id=job_request(row.id),
         reserved_at=row.submitted_at,
         unit=Dimension.CALLS.value,
         scan_bytes=costs.scan_bytes,

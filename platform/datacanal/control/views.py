@@ -66,6 +66,7 @@ def job_view(
         steps=steps,
         stats=_stats(row, plan, attempts, now),
         result=_result(row, plan),
+        worker_ms=costs_of(plan, attempts).worker_ms,
         receipt=receipt_of(row.id) if row.metered_at is not None else None,
     )
 
@@ -132,7 +133,6 @@ def _stats(row: JobRow, plan: Plan | None, attempts: list[AttemptRow], now: date
         elapsed_ms=_milliseconds(row.submitted_at, row.finished_at or now),
         bytes_scanned=costs.scan_bytes,
         bytes_moved=costs.egress_bytes,
-        worker_ms=costs.worker_ms,
         result_rows=result.rows if result else None,
         withheld_groups=_withheld(row),
         transfers=transfers,

@@ -120,6 +120,11 @@ def internal_terms(tenant: str, principal: str, product: str) -> Terms:
     return Terms(tenant, f"internal:{principal}", None, product)
 
 
+def job_request(job: str) -> str:
+    """The request id that what a job used stands under."""
+    return f"job:{job}"
+
+
 def period_start(at: datetime, period: Period) -> datetime:
     """The beginning of the period that holds the instant."""
     at = at.astimezone(UTC)

@@ -17,6 +17,7 @@ from datacanal.gateway.posting import NotSent, Poster
 from datacanal.gateway.webhook_signing import WebhookSecrets, signed
 from datacanal.ledger.notices import Notice, is_any_due, mark_delivered, put_off, take_due
 from datacanal.ledger.store import LedgerStore
+from datacanal.serving.handlers import failure_fields
 
 AT_ONCE = 8
 """Deliveries; one receiver gets one at a time."""
@@ -63,7 +64,7 @@ class Notifier:
 
     async def _turn(self) -> None:
         """Take what is due and begin to deliver it."""
-        self._deliveries = {account: task for account, task in self._deliveries.items() if not task.done()}
+        self._forget_ended()
         try:
             taken = await asyncio.to_thread(self._take, AT_ONCE - len(self._deliveries), list(self._deliveries))
         except (SQLAlchemyError, StoreUnavailable, OSError) as error:
@@ -71,6 +72,14 @@ class Notifier:
             return
         for notice in taken:
             self._deliveries[notice.account] = asyncio.create_task(self._deliver(notice))
+
+    def _forget_ended(self) -> None:
+        """What broke in a way that nobody foresaw is due again when its claim ends."""
+        for account, task in list(self._deliveries.items()):
+            if task.done():
+                del self._deliveries[account]
+                if error := task.exception():
+                    _log.error("delivery_broke", **failure_fields(error))
 
     async def _next_look(self) -> None:
         """After a second, or as soon as a delivery ended."""
@@ -83,7 +92,7 @@ class Notifier:
         if most == 0:
             return []
         with self._store.reading() as connection:
-            if not is_any_due(connection, self._now()):
+            if not is_any_due(connection, self._now(), busy):
                 return []
         with self._store.writing() as connection:
             return take_due(connection, self._now(), most, busy)

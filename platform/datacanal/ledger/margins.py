@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from datacanal.configuration import CostsSection
 from datacanal.domain.money import Rounding, money_text, rounded_minor
 from datacanal.domain.months import Month
-from datacanal.domain.usage import EventKind
+from datacanal.domain.usage import EventKind, job_request
 from datacanal.ledger.counting import of_product, sum_halves, whole_sum
 from datacanal.ledger.invoices import book_of
 from datacanal.ledger.models import EventRow, SubscriptionRow
@@ -40,12 +41,22 @@ def rates_of(costs: CostsSection) -> Rates:
     return Rates(costs.currency, Fraction(costs.gib_scanned), Fraction(costs.gib_crossed), Fraction(costs.worker_hour))
 
 
-def margin(session: Session, tenant: str, product: str, month: Month, rates: Rates) -> Margin:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A product, and the jobs whose results were made its versions."""
+
+    tenant: str
+    product: str
+    jobs: Collection[str]
+
+
+def margin(session: Session, made: Made, month: Month, rates: Rates) -> Margin:
     """Of the book as it is; corrections count in the month of what they correct."""
+    tenant, product = made.tenant, made.product
     book = book_of(session)
     subscribed = [SubscriptionRow.tenant == tenant, SubscriptionRow.product == product]
     earned = dues(monthly(session, subscribed, of_product(tenant, product), month, book.seq))
-    costs, cost = _costs(session, tenant, product, month, rates)
+    costs, cost = _costs(session, made, month, rates)
     return Margin(
         product=product,
         period=month.name,
@@ -57,8 +68,8 @@ def margin(session: Session, tenant: str, product: str, month: Month, rates: Rat
     )
 
 
-def _costs(session: Session, tenant: str, product: str, month: Month, rates: Rates) -> tuple[JobCosts, int]:
-    jobs, scanned, crossed, worker_ms = _used(session, tenant, product, month)
+def _costs(session: Session, made: Made, month: Month, rates: Rates) -> tuple[JobCosts, int]:
+    jobs, scanned, crossed, worker_ms = _used(session, made, month)
     parts = (
         rates.gib_scanned * scanned / _GIB,
         rates.gib_crossed * crossed / _GIB,
@@ -71,8 +82,11 @@ def _costs(session: Session, tenant: str, product: str, month: Month, rates: Rat
     return JobCosts(jobs=jobs, scan_bytes=scanned, egress_bytes=crossed, worker_ms=worker_ms, **texts), cost
 
 
-def _used(session: Session, tenant: str, product: str, month: Month) -> tuple[int, ...]:
+def _used(session: Session, made: Made, month: Month) -> tuple[int, ...]:
     """How many jobs, bytes scanned, bytes crossed, worker time."""
-    of_jobs = (_EVENTS.c.kind == EventKind.JOB, _EVENTS.c.at >= month.start, _EVENTS.c.at < month.end)
-    sums = select(*sum_halves(_USED)).where(*of_product(tenant, product), *of_jobs)
+    # When a job ends nobody knows yet what its result will be: its event names no product.
+    of_jobs = (_EVENTS.c.tenant == made.tenant, _EVENTS.c.product.is_(None), _EVENTS.c.kind == EventKind.JOB)
+    in_month = (_EVENTS.c.at >= month.start, _EVENTS.c.at < month.end)
+    its_own = _EVENTS.c.request_id.in_([job_request(job) for job in made.jobs])
+    sums = select(*sum_halves(_USED)).where(*of_jobs, *in_month, its_own)
     return whole_sum(session.execute(sums).one())

@@ -67,9 +67,10 @@ def write_notice(connection: Connection, whose: Addressee, notice: NewNotice, no
     connection.execute(insert(NoticeRow).values(row))
 
 
-def is_any_due(connection: Connection, now: datetime) -> bool:
+def is_any_due(connection: Connection, now: datetime, busy: Collection[str]) -> bool:
     """Whether there is something to take or to give up: a look that locks nothing."""
-    return connection.execute(select(NoticeRow.id).where(_is_due(now)).limit(1)).first() is not None
+    due = select(NoticeRow.id).where(_is_due(now), NoticeRow.account_id.not_in(busy))
+    return connection.execute(due.limit(1)).first() is not None
 
 
 def take_due(connection: Connection, now: datetime, most: int, busy: Collection[str]) -> list[Notice]:

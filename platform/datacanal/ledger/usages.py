@@ -11,7 +11,7 @@ from datacanal.ledger.accounts import account_of, found_account
 from datacanal.ledger.asking import Asker
 from datacanal.ledger.counting import of_account, of_product, with_product
 from datacanal.ledger.invoices import book_of
-from datacanal.ledger.margins import Rates, margin
+from datacanal.ledger.margins import Made, Rates, margin
 from datacanal.ledger.models import AccountRow, SubscriptionRow
 from datacanal.ledger.store import LedgerStore
 from datacanal.ledger.usage_report import GroupBy, Meant, usage_report
@@ -49,10 +49,10 @@ class Usages:
             meant = Meant(of_product(tenant, product), subscribed)
             return usage_report(session, meant, month, group_by, book_of(session).seq)
 
-    def margin(self, tenant: str, product: str, month: Month, rates: Rates) -> Margin:
+    def margin(self, made: Made, month: Month, rates: Rates) -> Margin:
         """What the product earns against what its jobs cost."""
         with self._store.reading_rows() as session:
-            return margin(session, tenant, product, month, rates)
+            return margin(session, made, month, rates)
 
 
 def account_asked(session: Session, asker: Asker, account: str | None) -> AccountRow | None:

@@ -100,7 +100,6 @@ class JobStats(Document):
     elapsed_ms: int
     bytes_scanned: int
     bytes_moved: int
-    worker_ms: int = Field(default=0, description="the time of all attempts' workers together")
     result_rows: int | None
     withheld_groups: int = Field(default=0, description="groups that policies kept in: how many, never which")
     transfers: list[TransferStats]
@@ -127,6 +126,7 @@ class JobView(Document):
     steps: list[StepView]
     stats: JobStats
     result: ResultView | None
+    worker_ms: int = Field(default=0, description="the time of all attempts' workers together")
     receipt: str | None = Field(default=None, description="of what it used, as soon as that stands in the ledger")
 
 

@@ -12,6 +12,7 @@ from datacanal.gateway.account.asking import allowed_by
 from datacanal.gateway.account.owning import owned_product
 from datacanal.gateway.account.services import Services
 from datacanal.ledger.asking import Asker
+from datacanal.ledger.margins import Made
 from datacanal.ledger.usage_report import GroupBy
 from datacanal.ledger.usages import UsageAsked, Usages
 from datacanal.protocol.money import MONTH_PATTERN, Margin, Usage
@@ -55,7 +56,8 @@ def usage_routes(services: Services, caller: Any) -> APIRouter:
     def margin(product: str, period: InMonth = None, asker: Asker = managing) -> Response:
         """What a product earns in a month, against what the jobs that made it used."""
         owned = owned_product(services, asker.principal, product, "read the margin")
-        return answer(usages.margin(owned.tenant, owned.name, month_asked(services, period), services.rates))
+        made = Made(owned.tenant, owned.name, owned.jobs)
+        return answer(usages.margin(made, month_asked(services, period), services.rates))
 
     return router
 
