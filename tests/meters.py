@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from datacanal.domain.chain import BEGINNING, FIELDS, digest, follow
 from datacanal.domain.usage import Amounts, Burst, Dimension, Period, Quota, Terms
-from datacanal.ledger.asks import Ask
+from datacanal.ledger.asks import Ask, HoldNow
 from datacanal.ledger.chain import stored
 from datacanal.ledger.charges import Charge
 from datacanal.ledger.models import AccountRow, EventRow, HoldRow, KeyRow, MeterRow, SubscriptionRow
@@ -107,6 +107,13 @@ class Subscriber:
     def rows(self) -> tuple[int, int]:
         """What of today's rows is used and held."""
         return self.meters()["rows", "day", self.now.replace(hour=0, minute=0, second=0, microsecond=0)]
+
+
+def hold(ann: Subscriber, rows: int, **more: Any) -> Charge:
+    """A call that `gw` holds for."""
+    charge = ann.charge(rows=rows, **more)
+    ann.one(HoldNow(charge, "gw"))
+    return charge
 
 
 def is_chained(store: LedgerStore) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from tests.metering_process import new_charge, now
 from tests.meters import Subscriber, is_chained
 
+from datacanal.domain.errors import StoreUnavailable
 from datacanal.domain.metering_errors import QuotaExhausted
 from datacanal.domain.usage import Amounts, Outcome
 from datacanal.ledger.charges import Charged, Replay
@@ -226,3 +227,50 @@ def test_what_is_left_is_known_without_a_call(ann: Subscriber) -> None:
     (before,), (after,) = with_meter(ann, do)
     assert (before.remaining, after.remaining) == (10_000, 9_990)
     assert list(ann.meters().values()) == [(10, 0)]
+
+
+class StoreThatIsAway:
+    """The store while `is_away` is not set."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self._store = store
+        self.is_away = False
+
+    def writing(self) -> Any:
+        if self.is_away:
+            raise StoreUnavailable(reason="it does not answer")
+        return self._store.writing()
+
+
+def test_what_could_not_be_settled_is_settled_when_the_database_is_back(ann: Subscriber) -> None:
+    store = StoreThatIsAway(ann.store)
+
+    async def run() -> None:
+        meter = Meter(store, "gw_0", now)  # type: ignore[arg-type]
+        await meter.start()
+        held = await meter.hold(new_charge(100))
+        assert isinstance(held, Hold)
+        store.is_away = True
+        with pytest.raises(StoreUnavailable):
+            await held.settle(Amounts(1, 60, 60, 0), Outcome.COMPLETE)
+        store.is_away = False
+        await meter.beat()
+        await meter.close()
+
+    asyncio.run(run())
+    assert ann.rows() == (60, 0)
+    assert [event.outcome for event in ann.events()] == ["complete"]
+
+
+def test_a_meter_closes_also_while_the_database_is_away(ann: Subscriber) -> None:
+    store = StoreThatIsAway(ann.store)
+
+    async def run() -> None:
+        meter = Meter(store, "gw_0", now)  # type: ignore[arg-type]
+        await meter.start()
+        store.is_away = True
+        await meter.close()
+
+    asyncio.run(run())
+    with ann.store.reading_rows() as session:
+        assert session.query(GatewayRow).count() == 1
