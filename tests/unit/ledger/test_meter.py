@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from tests.meters import AT, Subscriber, is_chained, rows_a_day, subscriber
+from tests.meters import AT, Subscriber, is_chained, rows_a_day
 
 from datacanal.domain.errors import IdempotencyConflict, NotFound
 from datacanal.domain.metering_errors import (
@@ -27,17 +26,18 @@ from datacanal.domain.usage import MOST_AMOUNT, Amounts, Burst, Dimension, Outco
 from datacanal.ledger.asks import ChargeNow, GiveUp, HoldNow, Settle, Take
 from datacanal.ledger.book import Draft, append
 from datacanal.ledger.charges import Charge, Charged, Replay
-from datacanal.ledger.models import KeyRow, NoticeRow, SubscriptionRow
+from datacanal.ledger.lives import Beat, Watch
+from datacanal.ledger.models import BurstRow, KeyRow, NoticeRow, SubscriptionRow
+from datacanal.ledger.store import LedgerStore
 
 CALLS_AN_HOUR = Quota(Dimension.CALLS, 100, Period.HOUR)
 
 
 @pytest.fixture
-def ann(tmp_path: Path) -> Iterator[Subscriber]:
-    ann = subscriber(tmp_path / "home", quotas=(rows_a_day(10_000), CALLS_AN_HOUR))
+def ann(any_ledger: LedgerStore) -> Iterator[Subscriber]:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(10_000), CALLS_AN_HOUR))
     yield ann
     assert is_chained(ann.store)
-    ann.store.close()
 
 
 def test_a_call_stands_in_the_book_and_on_its_meters(ann: Subscriber) -> None:
@@ -74,31 +74,28 @@ def test_a_call_that_does_not_fit_is_refused_and_costs_nothing(ann: Subscriber) 
     assert ann.rows() == (10_000, 0)
 
 
-def test_all_dimensions_are_charged_or_none(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(Quota(Dimension.CALLS, 5, Period.HOUR), rows_a_day(10)))
+def test_all_dimensions_are_charged_or_none(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(Quota(Dimension.CALLS, 5, Period.HOUR), rows_a_day(10)))
     for _ in range(2):
         with pytest.raises(QuotaExhausted) as refused:
             ann.one(ChargeNow(ann.charge(rows=11)))
         assert refused.value.data["violated-policies"] == ["rows-day"]
     assert set(ann.meters().values()) <= {(0, 0)}
-    ann.store.close()
 
 
-def test_every_quota_that_is_violated_is_named(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(rows_a_day(10), Quota(Dimension.BYTES, 10, Period.MONTH), CALLS_AN_HOUR))
+def test_every_quota_that_is_violated_is_named(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(10), Quota(Dimension.BYTES, 10, Period.MONTH), CALLS_AN_HOUR))
     with pytest.raises(QuotaExhausted) as refused:
         ann.one(ChargeNow(ann.charge(rows=11)))
     assert refused.value.data["violated-policies"] == ["rows-day", "bytes-month"]
-    ann.store.close()
 
 
-def test_what_is_not_asked_for_is_not_refused(tmp_path: Path) -> None:
+def test_what_is_not_asked_for_is_not_refused(any_ledger: LedgerStore) -> None:
     """A quota that was made smaller does not keep away calls that need nothing of it."""
-    ann = subscriber(tmp_path, quotas=(Quota(Dimension.COMPUTE_MS, 0, Period.DAY),))
+    ann = Subscriber(any_ledger, quotas=(Quota(Dimension.COMPUTE_MS, 0, Period.DAY),))
     ann.one(ChargeNow(ann.charge(amounts=Amounts(1, 10, 10, 0))))
     with pytest.raises(QuotaExhausted):
         ann.one(ChargeNow(ann.charge(amounts=Amounts(1, 10, 10, 1))))
-    ann.store.close()
 
 
 def test_a_refused_call_spoils_no_other_of_its_transaction(ann: Subscriber) -> None:
@@ -119,19 +116,17 @@ def test_a_new_period_begins_with_nothing_used(ann: Subscriber) -> None:
     assert ann.rows() == (10_000, 0)
 
 
-def test_a_soft_quota_lets_through_and_says_how_far(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(rows_a_day(100, soft=True),))
+def test_a_soft_quota_lets_through_and_says_how_far(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(100, soft=True),))
     charged = ann.one(ChargeNow(ann.charge(rows=150)))
     assert (charged.left[0].remaining, charged.left[0].share, charged.left[0].soft) == (0, 1.5, True)
-    ann.store.close()
 
 
-def test_no_sum_grows_beyond_what_databases_count_in(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(rows_a_day(100, soft=True),))
+def test_no_sum_grows_beyond_what_databases_count_in(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(100, soft=True),))
     ann.one(ChargeNow(ann.charge(amounts=Amounts(rows=MOST_AMOUNT))))
     with pytest.raises(QuotaExhausted):
         ann.one(ChargeNow(ann.charge(amounts=Amounts(rows=1))))
-    ann.store.close()
 
 
 @pytest.mark.parametrize("amounts", [Amounts(rows=-1), Amounts(bytes=MOST_AMOUNT + 1), Amounts(calls=-(2**70))])
@@ -185,8 +180,8 @@ def test_when_a_key_was_used_is_known_to_the_minute(ann: Subscriber) -> None:
         assert last_used() == expected
 
 
-def test_more_calls_than_the_burst_are_refused_until_it_is_over(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, burst=Burst(3, 2))
+def test_more_calls_than_the_burst_are_refused_until_it_is_over(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, burst=Burst(3, 2))
     answers = ann.do(*(ChargeNow(ann.charge()) for _ in range(3)))
     assert [each.left[0].remaining for each in answers] == [2, 1, 0]
     assert answers[2].left[0].name == "burst"
@@ -194,7 +189,18 @@ def test_more_calls_than_the_burst_are_refused_until_it_is_over(tmp_path: Path) 
         ann.one(ChargeNow(ann.charge()))
     ann.wait(seconds=4)
     assert ann.one(ChargeNow(ann.charge())).left[0].remaining == 2
-    ann.store.close()
+
+
+def test_counters_of_bursts_that_are_over_are_forgotten(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, burst=Burst(3))
+    kept = []
+    for _ in range(3):
+        ann.one(ChargeNow(ann.charge()))
+        ann.one(Beat("gw", Watch()))
+        with any_ledger.reading_rows() as session:
+            kept.append(session.query(BurstRow).count())
+        ann.wait(seconds=1)
+    assert kept == [1, 2, 2]
 
 
 def test_colleagues_without_a_subscription_are_counted_and_held_to_nothing(ann: Subscriber) -> None:
