@@ -270,7 +270,7 @@ def _with_secret_of(key: str, other: str) -> str:
     """The id of one key and the secret of another, with check digits that fit."""
     *head, _ = key.split("_")
     body = "_".join([*head, keys.parsed(other).secret])
-    return body + keys._check_digits(body)
+    return body + keys.check_digits(body)
 
 
 def test_a_key_in_an_address_is_neither_repeated_nor_taken_down(tmp_path: Path) -> None:

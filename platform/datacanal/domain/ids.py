@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
-_BODY = 26
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_SHIFTS = tuple(range(120, -1, -10))
 RANDOM_BYTES = 10
 
 
@@ -15,9 +16,9 @@ def new_id(prefix: str, now: datetime, randomness: bytes) -> str:
         raise ValueError(f"{RANDOM_BYTES} random bytes are needed, not {len(randomness)}")
     milliseconds = int(now.timestamp() * 1000)
     number = (milliseconds << (8 * RANDOM_BYTES)) | int.from_bytes(randomness, "big")
-    return f"{prefix}_{''.join(_ALPHABET[(number >> (5 * place)) & 31] for place in reversed(range(_BODY)))}"
+    return f"{prefix}_{''.join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])}"
 
 
 def id_pattern(prefix: str) -> str:
     """A regular expression that the ids of this prefix match."""
-    return f"^{prefix}_[{_ALPHABET}]{{{_BODY}}}$"
+    return f"^{prefix}_[{_ALPHABET}]{{{2 * len(_SHIFTS)}}}$"

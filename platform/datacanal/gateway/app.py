@@ -47,6 +47,7 @@ class Gateway:
     """`views` gives the newest view, `looked_at` when the store was last looked at (monotonic).
 
     `known` grows with what is known of products, tokens and keys; `catch_up` reads what was written until now.
+    `name` makes ids.
     """
 
     views: Callable[[], View]
@@ -58,12 +59,13 @@ class Gateway:
     estimates: Estimates
     entitlements: Entitlements
     now: Callable[[], datetime]
+    name: Callable[[str], str]
     account: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        call = Call(scope, receive, send)
+        call = Call(scope, receive, send, self.name("req"))
         try:
             await self._routed(call)
         except DatacanalError as error:

@@ -31,7 +31,7 @@ class Caller:
 
 
 class Callers:
-    """Knows callers by what the Authorization header says."""
+    """Knows callers by what the Authorization header says. Belongs to one event loop."""
 
     def __init__(self, directory: Directory, bearers: Bearers) -> None:
         self._directory = directory

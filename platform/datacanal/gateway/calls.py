@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import dataclass, field
 
 from starlette.types import Message, Receive, Scope, Send
@@ -20,11 +19,11 @@ CACHING: Headers = [
 
 
 class Call:
-    """A request. `headers` are by their lower-case names, repeated ones joined by commas."""
+    """A request, and its `id`. `headers` are by their lower-case names, repeated ones joined by commas."""
 
     __slots__ = ("has_started", "headers", "id", "method", "path", "query", "receive", "scope", "send")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
@@ -32,7 +31,7 @@ class Call:
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
         self.has_started = False
-        self.id = f"req_{secrets.token_hex(8)}"
+        self.id = request
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             headers[name] = headers[name] + b"," + value if name in headers else value

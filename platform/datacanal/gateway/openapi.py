@@ -14,28 +14,56 @@ from datacanal.protocol.problem import Problem
 _TEXT = {"type": "string"}
 _OBJECT = {"type": "object"}
 _NAME = {"type": "string", "pattern": r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$"}
+_HEADERS = (
+    "ETag",
+    "Link",
+    "Datacanal-Snapshot",
+    "Datacanal-As-Of",
+    "Datacanal-Version",
+    "Datacanal-Usage",
+    "Datacanal-Receipt",
+    "Datacanal-Reserved",
+    "Datacanal-Warning",
+    "Idempotency-Replayed",
+    "RateLimit-Policy",
+    "RateLimit",
+)
 _CODES = {
     "400": "a parameter is not valid; `invalid_parameters` in `data` names each",
-    "401": "no token, or one that does not hold",
-    "403": "the product's data is not open to the caller",
+    "401": "no token or API key, or one that does not hold",
+    "403": "no subscription, or the key is not for this",
     "404": "there is no such product, version or snapshot for the caller",
     "405": "the address knows other methods",
     "406": "the Accept headers allow none of what there is",
     "408": "the request did not arrive in time",
+    "409": "the Idempotency-Key was used for another request, or its call is being answered",
     "410": "the product was retired, or the snapshot is not kept any more",
     "413": "the body is too large",
     "414": "the address is too long",
     "415": "the body is no JSON",
     "422": "the query takes longer than is allowed",
+    "429": "a quota is used up, or too many calls came: `violated-policies` in `data`, Retry-After",
     "431": "the head is too long",
     "503": "too much is asked at once",
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+    "description": "the same key and query again: the same answer, paid once",
 }
 _DESCRIPTION = """Every answer of `/data` belongs to one immutable snapshot, named by `Datacanal-Snapshot`.
 Its `ETag` is known before anything is read: `If-None-Match` costs no scan. The next page is the whole link of
 `page.next` (or of the `Link` header); it stays on the snapshot. Numbers that a double cannot hold are strings.
 
 A long answer is streamed: in NDJSON its last line is `{"end": {…}}` or `{"error": {…}}`, in Arrow its last batch is
-empty and carries `datacanal.end` as metadata. An answer that lacks its end is not whole."""
+empty and carries `datacanal.end` as metadata. An answer that lacks its end is not whole.
+
+Every answer of `/data` is charged once, before its first byte; `Datacanal-Receipt` names what stands in the ledger.
+A long one is reserved (`Datacanal-Reserved`) and settled with what was sent. The same `Idempotency-Key` and query
+give the same answer again for nothing. `304`, HEAD, samples and failures cost nothing. What is left stands in
+`RateLimit`."""
 
 
 def general_document() -> dict[str, Any]:
@@ -57,6 +85,8 @@ def general_document() -> dict[str, Any]:
                 "condition", "The condition of each session", [name, *_condition_parameters()]
             ),
             f"{product}/estimate": _estimate([name]),
+            f"{product}/entitlements": _get("entitlement", "What the caller may have of it, and what is left", [name]),
+            "/v1/entitlements": _get("entitlements", "The same for all that the caller has subscribed to", []),
             "/openapi.json": _get("openapi", "This document", [], open_=True),
             "/health": _get("health", "Whether the gateway answers, and reads the newest state", [], open_=True),
         },
@@ -78,6 +108,7 @@ def product_document(product: Product, release: Release) -> dict[str, Any]:
             f"{path}/versions": _get("versions", "Versions that were served", []),
             f"{path}/condition": _get("condition", "The condition of each session", _condition_parameters()),
             f"{path}/estimate": _estimate([]),
+            f"{path}/entitlements": _get("entitlement", "What the caller may have of it, and what is left", []),
         },
     }
 
@@ -90,7 +121,9 @@ def _head(title: str, version: str, more: str = "") -> dict[str, Any]:
         "info": {"title": title, "version": version, "description": f"{more}\n\n{_DESCRIPTION}".strip()},
         "security": [{"token": []}],
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "a token: dct_…"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "an API key (dck_…) or a token (dct_…)"}
+            },
             "schemas": {"Problem": problem, **definitions},
         },
     }
@@ -107,12 +140,10 @@ def _data(
 ) -> dict[str, Any]:
     content = {media: {"schema": _TEXT} for media in MEDIA_TYPES.values()}
     content[MEDIA_TYPES[Format.JSON]] = {"schema": _envelope(row)}
-    headers = {
-        each: {"schema": _TEXT}
-        for each in ("ETag", "Link", "Datacanal-Snapshot", "Datacanal-As-Of", "Datacanal-Version", "Datacanal-Usage")
-    }
+    headers = {each: {"schema": _TEXT} for each in _HEADERS}
     said = {"description": summary, "headers": headers, "content": content}
-    return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": _answers(said)}}
+    given = [*parameters, _IDEMPOTENCY_KEY] if name == "data" else parameters
+    return {"get": {"operationId": name, "summary": summary, "parameters": given, "responses": _answers(said)}}
 
 
 def _estimate(parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from pathlib import Path
 import structlog
 
 from datacanal.configuration import Configuration, GatewaySection
-from datacanal.domain.ids import RANDOM_BYTES, new_id
 from datacanal.gateway.access import AccessRecord
 from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.account.app import account_app
@@ -29,6 +28,7 @@ from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
+from datacanal.gateway.naming import Names
 from datacanal.gateway.notifying import Notifier
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.posting import Poster
@@ -97,7 +97,7 @@ async def _over(
     cursors, access = Cursors(cursor_secret(home)), AccessRecord(home)
     kitchen, finder = Kitchen(readers, cursors, scratch), Finder(cursors, now)
     executions = Executions(kitchen.produce, threads=section.threads, timeout_s=section.query_timeout_s)
-    name, tokens = partial(_new_id, now), access_tokens_of(home)
+    name, tokens = Names(now).new, access_tokens_of(home)
     sign_in = sign_in_by(section.sign_in, tokens, now) if section.sign_in else None
     try:
         async with _book(home, views.database, name, now) as (store, directory, meter):
@@ -117,6 +117,7 @@ async def _over(
                 estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
                 entitlements=entitlements,
                 now=now,
+                name=name,
                 account=account_app(services),
             )
     finally:
@@ -155,10 +156,6 @@ async def _catch_up(views: Views, directory: Directory, before: Known) -> bool:
 
 async def _newest(views: Views, directory: Directory) -> None:
     await _catch_up(views, directory, (views.view.number, directory.number))
-
-
-def _new_id(now: Callable[[], datetime], prefix: str) -> str:
-    return new_id(prefix, now(), os.urandom(RANDOM_BYTES))
 
 
 @contextmanager

@@ -13,13 +13,15 @@ from typing import Any, Generic, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from datacanal.domain.errors import ServiceBusy
+from datacanal.domain.errors import DatacanalError, ServiceBusy, StoreUnavailable
 from datacanal.ledger.store import LedgerStore
+from datacanal.ledger.turns import CommitUnheard
 
 A = TypeVar("A")
 _MOST = 256
 _MANY = 4
 _GATHER_S = 0.002
+_AGAIN_AFTER_S = (0.0, 0.5, 1.0, 2.0)
 _log = structlog.get_logger()
 
 Answer = Any
@@ -81,14 +83,32 @@ class GroupCommit(Generic[A]):
     def _one_batch(self) -> int:
         batch: list[_Asked[A]] = []
         try:
-            with self._store.writing() as connection:
-                batch.extend(self._taken())  # not before: whoever asks while this waits for its turn comes along
-                answers = self._write(connection, [each.ask for each in batch])
-        except Exception:  # whatever one of them broke, the others are written
+            answers = self._together(batch)
+        except CommitUnheard:
+            answers = self._again(batch)
+        except StoreUnavailable as error:
             batch = batch or self._taken()
+            answers = [error] * len(batch)
+        except Exception:  # whatever one of them broke, the others are written
             answers = [self._alone(each.ask) for each in batch]
         self._answer(batch, answers)
         return len(batch)
+
+    def _together(self, batch: list[_Asked[A]]) -> list[Answer]:
+        with self._store.writing() as connection:
+            if not batch:
+                batch.extend(self._taken())  # not before: whoever asks while this waits for its turn comes along
+            return self._write(connection, [each.ask for each in batch])
+
+    def _again(self, batch: list[_Asked[A]]) -> list[Answer]:
+        """It may stand in the book or not; an ask that does is answered by what stands there."""
+        for pause_s in _AGAIN_AFTER_S:
+            time.sleep(pause_s)
+            try:
+                return self._together(batch)
+            except StoreUnavailable as error:
+                unavailable = error
+        return [unavailable] * len(batch)
 
     def _taken(self) -> list[_Asked[A]]:
         return [self._queue.popleft() for _ in range(min(len(self._queue), _MOST))]
@@ -97,6 +117,8 @@ class GroupCommit(Generic[A]):
         try:
             with self._store.writing() as connection:
                 return self._write(connection, [ask])[0]
+        except DatacanalError as error:
+            return error
         except Exception as error:
             _log.error("not_written", ask=type(ask).__name__, error=type(error).__name__)
             return ServiceBusy(reason="what is used cannot be written down")

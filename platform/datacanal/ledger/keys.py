@@ -56,14 +56,14 @@ def new_key(pepper: bytes, mode: KeyMode, randomness: Callable[[int], bytes] = o
     number = _written(randomness(_ID_BYTES), _ID_DIGITS, _ID_LENGTH)
     secret = _written(randomness(_SECRET_BYTES), _DIGITS, _SECRET_LENGTH)
     body = f"{PREFIX}{mode}_{number}_{secret}"
-    text = body + _check_digits(body)
+    text = body + check_digits(body)
     return NewKey(number, text, digest_of(pepper, secret), text[-4:])
 
 
 def parsed(text: str) -> ParsedKey:
     """The parts of a key. Raises `KeyMalformed` for what no key looks like, a mistyped one above all."""
     shape = _SHAPE.fullmatch(text)
-    if shape is None or _check_digits(text[:-_CHECK_LENGTH]) != shape[4]:
+    if shape is None or check_digits(text[:-_CHECK_LENGTH]) != shape[4]:
         raise KeyMalformed
     return ParsedKey(shape[2], cast("KeyMode", shape[1]), shape[3])
 
@@ -73,9 +73,9 @@ def digest_of(pepper: bytes, secret: str) -> str:
     return hmac.new(pepper, secret.encode("ascii"), hashlib.sha256).hexdigest()
 
 
-def is_secret_of(pepper: bytes, digest: str | None, key: ParsedKey) -> bool:
-    """Whether the key has the secret of this digest; as long in coming where there is none (None)."""
-    return hmac.compare_digest(digest_of(pepper, key.secret), digest or _NOBODY)
+def is_secret_of(digest: str | None, given: str) -> bool:
+    """Whether the secret of the `given` digest is that of the digest; as long in coming where there is none (None)."""
+    return hmac.compare_digest(given, digest or _NOBODY)
 
 
 def pepper_of(home: Path) -> bytes:
@@ -88,7 +88,8 @@ def pepper_of(home: Path) -> bytes:
         return bytes.fromhex(file.read_text("ascii"))
 
 
-def _check_digits(body: str) -> str:
+def check_digits(body: str) -> str:
+    """What follows the secret: by it a mistyped key is told from a wrong one."""
     return _written(zlib.crc32(body.encode("ascii")).to_bytes(4, "big"), _DIGITS, _CHECK_LENGTH)
 
 

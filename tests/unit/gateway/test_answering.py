@@ -113,7 +113,7 @@ async def answering(home: Path, of: Scripted, *, timeout_s: float = 30.0) -> Asy
     route = DataRoute(Pages(executions, 2**26), Finder(Cursors(b"secret"), lambda: NOW), access, till)
 
     async def app(scope: dict[str, object], receive: object, send: object) -> None:
-        await route.data(Call(scope, receive, send), product("snp_a"), CALLER, TERMS)  # type: ignore[arg-type]  # as ASGI has it
+        await route.data(Call(scope, receive, send, secrets.token_hex(8)), product("snp_a"), CALLER, TERMS)  # type: ignore[arg-type]  # as ASGI has it
 
     server = HttpServer(app, listening := bind("127.0.0.1:0", key="listen"))  # type: ignore[arg-type]  # as above
     await server.start()

@@ -32,11 +32,11 @@ def test_keys_are_of_one_length_whatever_the_randomness() -> None:
 
 def test_a_secret_is_told_from_another_under_another_pepper_and_from_none() -> None:
     made, other = new_key(PEPPER, "live"), new_key(PEPPER, "live")
-    key = parsed(made.text)
-    assert is_secret_of(PEPPER, made.digest, key)
-    assert not is_secret_of(PEPPER, other.digest, key)
-    assert not is_secret_of(b"q" * 32, made.digest, key)
-    assert not is_secret_of(PEPPER, None, key)
+    given = digest_of(PEPPER, parsed(made.text).secret)
+    assert is_secret_of(made.digest, given)
+    assert not is_secret_of(other.digest, given)
+    assert not is_secret_of(made.digest, digest_of(b"q" * 32, parsed(made.text).secret))
+    assert not is_secret_of(None, given)
 
 
 def test_every_single_mistake_in_a_key_is_seen() -> None:
