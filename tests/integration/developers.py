@@ -38,6 +38,7 @@ def played(
     scene: Callable[[Town], Awaitable[None]],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     database: str = EMBEDDED,
+    **section: Any,
 ) -> None:
     """The scene with an internal, a listed and a private product of ann's."""
 
@@ -46,7 +47,7 @@ def played(
         home.product("pub.internal")
         home.product("pub.listed", visibility="listed")
         home.product("pub.private", visibility="private", readers=["principal:reader"])
-        async with serving(home, now) as running:
+        async with serving(home, now, **section) as running:
             town = Town(running, home)
             try:
                 await scene(town)
