@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 from tests.products import ProductHome, Running, serving
 
+from datacanal.storage.places import EMBEDDED
+
 ACCOUNTS, SUBSCRIPTIONS, KEYS = "/v1/accounts", "/v1/subscriptions", "/v1/keys"
 
 
@@ -31,21 +33,28 @@ class Town:
         return client
 
 
-def played(folder: Path, scene: Callable[[Town], Awaitable[None]], now: Callable[[], datetime] | None = None) -> None:
+def played(
+    folder: Path,
+    scene: Callable[[Town], Awaitable[None]],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    database: str = EMBEDDED,
+    **section: Any,
+) -> None:
     """The scene with an internal, a listed and a private product of ann's."""
 
     async def play() -> None:
-        home = ProductHome(folder)
+        home = ProductHome(folder, database)
         home.product("pub.internal")
         home.product("pub.listed", visibility="listed")
         home.product("pub.private", visibility="private", readers=["principal:reader"])
-        async with serving(home, now or (lambda: datetime.now(UTC))) as running:
+        async with serving(home, now, **section) as running:
             town = Town(running, home)
             try:
                 await scene(town)
             finally:
                 for client in town.clients:
                     await client.aclose()
+        home.engine.dispose()
 
     asyncio.run(play())
 

@@ -16,6 +16,7 @@ from datacanal.cli import (
     approvals,
     catalogue,
     demonstration,
+    invoices,
     jobs,
     keys,
     parts,
@@ -26,6 +27,7 @@ from datacanal.cli import (
     subscriptions,
     tokens,
     unbuilt,
+    usage,
 )
 from datacanal.cli.exits import CANCELLED, DONE, JOB_FAILED, exit_code
 from datacanal.cli.text import visible
@@ -70,7 +72,7 @@ def make_app() -> typer.Typer:
     app = typer.Typer(help="Run SQL across data lakes that stay where they are.", no_args_is_help=True, **_SETTINGS)  # type: ignore[arg-type]  # the settings are of several types
     app.callback(invoke_without_command=True)(_root)
     groups = (parts, query, jobs, catalogue, approvals, products, schedules, tokens, demonstration, unbuilt)
-    developers = (sign_in, accounts, subscriptions, keys)
+    developers = (sign_in, accounts, subscriptions, keys, usage, invoices)
     for register in (*groups, *developers):
         register.add_to(app)
     return app

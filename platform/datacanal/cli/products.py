@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from datacanal.cli import product_data, product_definitions, releases
+from datacanal.cli import product_data, product_definitions, releases, tariffs
 from datacanal.cli.product_text import print_product, print_products, print_version, print_versions
 from datacanal.cli.session import AsJson, connect, print_json
 
@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("versions")(list_versions)
     releases.add_to(group)
     product_data.add_to(group)
+    tariffs.add_to(group)
     app.add_typer(group, name="product")
 
 

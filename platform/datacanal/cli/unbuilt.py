@@ -8,7 +8,6 @@ from datacanal.domain.errors import NotAvailable
 
 _GROUPS = {
     "package": "packaged jobs",
-    "usage": "metering",
     "ledger": "the usage ledger",
 }
 _HINT = "Run SQL jobs with `datacanal sql`; the changelog tells when this comes."

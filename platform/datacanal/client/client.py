@@ -15,6 +15,7 @@ from datacanal.client.accounts import Accounts, Keys, Subscriptions
 from datacanal.client.address import no_token, resolve_ca, resolve_gateway, resolve_token, resolve_url
 from datacanal.client.connection import Connection
 from datacanal.client.job import Job
+from datacanal.client.money import Invoices, Tariffs, Usages
 from datacanal.client.product import PageMemory, Product, version_parameters
 from datacanal.client.products import ManagedProducts
 from datacanal.client.python_job import PythonJob, PythonTerms, declared
@@ -207,6 +208,21 @@ class Client:
     def webhooks(self) -> Webhooks:
         """Where accounts are told of their quotas."""
         return Webhooks(self._gateway)
+
+    @property
+    def tariffs(self) -> Tariffs:
+        """What products are offered at."""
+        return Tariffs(self._gateway)
+
+    @property
+    def usage(self) -> Usages:
+        """What was used, and what it comes to."""
+        return Usages(self._gateway)
+
+    @property
+    def invoices(self) -> Invoices:
+        """Invoices and credit notes."""
+        return Invoices(self._gateway)
 
     @property
     def accounts(self) -> Accounts:

@@ -25,6 +25,9 @@ class Action(StrEnum):
     MANAGE_PRODUCTS = "manage products"
     MANAGE_SUBSCRIPTIONS = "manage subscriptions and keys"
     DECIDE_SUBSCRIPTIONS = "decide on subscriptions"
+    READ_USAGE = "read usage and invoices"
+    CREDIT_INVOICES = "issue credit notes"
+    CLOSE_PERIODS = "close periods"
 
 
 _EVERYBODY_WITH_DATA = frozenset({"admin", "analyst", "publisher", "steward"})
@@ -43,6 +46,9 @@ PERMITTED: dict[Action, frozenset[str]] = {
     Action.MANAGE_PRODUCTS: frozenset({"admin", "publisher"}),
     Action.MANAGE_SUBSCRIPTIONS: frozenset({"admin", "analyst", "developer", "publisher"}),
     Action.DECIDE_SUBSCRIPTIONS: frozenset({"admin", "publisher"}),
+    Action.READ_USAGE: frozenset({"admin", "analyst", "developer", "publisher"}),
+    Action.CREDIT_INVOICES: frozenset({"admin", "publisher"}),
+    Action.CLOSE_PERIODS: frozenset({"admin"}),
 }
 
 _GRANTABLE_BY_OPERATOR = frozenset({"operator", "site"})

@@ -88,7 +88,7 @@ class TariffNeeded(UserError):
 class UnknownTariff(UserError):
     code = "unknown_tariff"
     says = "There is no tariff {tariff!r} of {product} that can be subscribed to."
-    advises = "`datacanal product tariffs {product}` lists them."
+    advises = "`datacanal product tariff list {product}` lists them."
 
 
 class BadTariff(UserError):
@@ -112,7 +112,13 @@ class PeriodClosed(UserError):
 class PeriodOpen(UserError):
     code = "period_open"
     says = "The period {period} is not over before {ends_at}."
-    advises = "Close it afterwards; `datacanal invoice show --preview` shows what there is by now."
+    advises = "Close it afterwards; `datacanal invoice show preview` shows what there is by now."
+
+
+class NothingToCredit(UserError):
+    code = "nothing_to_credit"
+    says = "No correction of what the invoice {invoice} counts came after it and its credit notes."
+    advises = "Correct a receipt first: `datacanal ledger adjust`."
 
 
 class QuotaExhausted(ResourceError):

@@ -8,10 +8,6 @@ from enum import StrEnum
 from fractions import Fraction
 
 from datacanal.domain.money import Rounding, rounded_minor
-from datacanal.domain.usage import MOST_AMOUNT
-
-MOST_PRICE = 10**12
-"""Prices and fees are below it, and have at most 12 digits after the point."""
 
 
 class Counting(StrEnum):
@@ -70,8 +66,6 @@ def price(prices: Prices, units: int, *, is_active: bool) -> tuple[PriceLine, ..
     Units below zero (corrections beyond what was used) are credited at the first tier's price, and neither included
     units nor tiers are counted backwards.
     """
-    if abs(units) > MOST_AMOUNT:
-        raise ValueError(f"at most {MOST_AMOUNT} units have a price")
     lines = [*_flat(prices, is_active), *(_used(prices, units) if units >= 0 else _credit(prices, units))]
     lines += _topping_up(prices, sum(line.amount for line in lines)) if is_active else []
     return tuple(lines)

@@ -25,6 +25,7 @@ from datacanal.gateway.data import DataRoute
 from datacanal.gateway.entitlements import Entitlements
 from datacanal.gateway.estimating import Estimates
 from datacanal.gateway.leaving import ClientLeft, unless_left
+from datacanal.gateway.offers import Offers
 from datacanal.gateway.openapi import general_document, product_document
 from datacanal.gateway.parameters import read_pairs, single
 from datacanal.gateway.spilling import check_no_token
@@ -58,6 +59,7 @@ class Gateway:
     data: DataRoute
     estimates: Estimates
     entitlements: Entitlements
+    offers: Offers
     now: Callable[[], datetime]
     name: Callable[[str], str]
     account: ASGIApp
@@ -145,13 +147,16 @@ class Gateway:
         given = single(read_pairs(call.query), known)
         # A calendar is loaded at its first use, which takes a second.
         content = await asyncio.to_thread(about, product, caller, given, self.now())
+        if not what:
+            content = await self.offers.with_tariffs(product.tenant, content)
         await call.answer(told(call, content))
 
     async def _catalogue(self, call: Call) -> None:
         _allow(call, _READING)
         view, caller = self._caller(call)
         given = single(read_pairs(call.query), ("q", "limit", "cursor"))
-        await call.answer(told(call, catalogue_page(view, caller, given)))
+        page = catalogue_page(view, caller, given)
+        await call.answer(told(call, await self.offers.with_prices(caller.principal.tenant, page)))
 
     async def _open(self, call: Call, content: Any, *, fresh: bool = False) -> None:
         _allow(call, _READING)

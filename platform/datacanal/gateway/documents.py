@@ -44,7 +44,7 @@ def summary(product: Product, caller: Caller) -> dict[str, Any]:
 def whole(product: Product, caller: Caller) -> dict[str, Any]:
     """A product with its documentation and contract."""
     path = f"/v1/products/{product.name}"
-    links = ("data", "schema", "openapi.json", "sample", "versions", "condition", "estimate", "entitlements")
+    links = ("data", "schema", "openapi.json", "sample", "versions", "condition", "estimate", "entitlements", "tariffs")
     return {
         **summary(product, caller),
         "description": product.description,

@@ -19,6 +19,7 @@ from datacanal.gateway.executions import Executions
 from datacanal.gateway.negotiation import Format
 from datacanal.gateway.parameters import Pairs, read_pairs
 from datacanal.gateway.producing import Kitchen, named_failures, units_in
+from datacanal.gateway.quotes import Quotes
 from datacanal.gateway.spilling import check_no_token
 from datacanal.gateway.view import Product
 from datacanal.products.encoding import text_encoder
@@ -36,11 +37,14 @@ Find = Callable[[Pairs, Product, Principal, Format, Dimension], Asked]
 class Estimates:
     """`find` gives the page that parameters mean to a caller."""
 
-    def __init__(self, find: Find, kitchen: Kitchen, executions: Executions, entitlements: Entitlements) -> None:
+    def __init__(
+        self, find: Find, kitchen: Kitchen, executions: Executions, entitlements: Entitlements, quotes: Quotes
+    ) -> None:
         self._find = find
         self._kitchen = kitchen
         self._executions = executions
         self._entitlements = entitlements
+        self._quotes = quotes
 
     async def read(self, call: Call) -> Pairs:
         """The parameters in the body. Raises what a body that is none deserves."""
@@ -59,6 +63,7 @@ class Estimates:
         stop = Stop()
         rows, row_bytes, is_exact = await self._executions.limited(lambda: self._estimated(asked, stop), stop.set)
         size = round(rows * row_bytes)
+        units = units_in(terms.unit, rows, size)
         return {
             "product": product.name,
             "version": asked.release.version,
@@ -67,10 +72,9 @@ class Estimates:
             "rows": rows,
             "exact": is_exact,
             "bytes": size,
-            "units": units_in(terms.unit, rows, size),
+            "units": units,
             "quota_after": await self._entitlements.after(terms, Amounts(1, rows, size)),
-            "price": None,
-            "price_says": "no tariff yet",
+            **await self._quotes.told(terms, units),
         }
 
     def _estimated(self, asked: Asked, stop: Stop) -> tuple[int, float, bool]:

@@ -49,6 +49,17 @@ def format_for(accept: str) -> Format:
 
 
 @lru_cache(1024)
+def media_for(accept: str, offered: tuple[str, ...]) -> str:
+    """The best of these types that the header allows, the first of equals. Raises `NotAcceptable`."""
+    wishes = _wishes(accept) or [_Wish("*/*", 1.0)]
+    welcome = {media: _media_q(wishes, media) for media in offered}
+    best = max(offered, key=lambda media: welcome[media])
+    if not welcome[best]:
+        raise NotAcceptable(produced=", ".join(offered))
+    return best
+
+
+@lru_cache(1024)
 def encoding_for(accept: str) -> str:
     """The best encoding that the header allows. Raises `NotAcceptable`."""
     wishes = {wish.name: wish.q for wish in _wishes(accept)}

@@ -30,9 +30,11 @@ from datacanal.gateway.executions import Executions
 from datacanal.gateway.finding import Finder
 from datacanal.gateway.naming import Names
 from datacanal.gateway.notifying import Notifier
+from datacanal.gateway.offers import Offers
 from datacanal.gateway.pages import Pages
 from datacanal.gateway.posting import Poster
 from datacanal.gateway.producing import Kitchen
+from datacanal.gateway.quotes import Quotes
 from datacanal.gateway.sign_in.assembly import sign_in_by
 from datacanal.gateway.signing import cursor_secret
 from datacanal.gateway.till import Till
@@ -40,6 +42,7 @@ from datacanal.gateway.watching import Views
 from datacanal.gateway.webhook_signing import WebhookSecrets
 from datacanal.ledger.directory import Directory
 from datacanal.ledger.keys import pepper_of
+from datacanal.ledger.margins import rates_of
 from datacanal.ledger.meter import Meter
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
@@ -104,9 +107,8 @@ async def _over(
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
             entitlements = Entitlements(store, now)
             bearers = Bearers(directory, pepper_of(home), tokens)
-            services = Services(
-                store, lambda: views.view, now, name, home, bearers, tokens, partial(_newest, views, directory), sign_in
-            )
+            newest, rates = partial(_newest, views, directory), rates_of(section.costs)
+            services = Services(store, lambda: views.view, now, name, home, bearers, tokens, newest, sign_in, rates)
             yield Gateway(
                 views=lambda: views.view,
                 known=lambda: (views.view.number, directory.number),
@@ -114,8 +116,9 @@ async def _over(
                 looked_at=lambda: views.looked_at,
                 callers=Callers(directory, bearers),
                 data=data,
-                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements),
+                estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements, Quotes(store, now)),
                 entitlements=entitlements,
+                offers=Offers(store),
                 now=now,
                 name=name,
                 account=account_app(services),

@@ -78,6 +78,7 @@ class SubscriptionRow(Owned, Base):
     """An account's right to a product; `principal` asked for it. One account has one open subscription to a product.
 
     `quotas` and `burst` are what it is held to, as JSON: the tariff's, or what the publisher agreed to instead.
+    It is paid for from `decided_at` on, which is when it was made where nobody was asked, until `ended_at`.
     """
 
     __tablename__ = "subscriptions"
@@ -259,7 +260,10 @@ class CheckpointRow(Owned, Base):
 
 
 class InvoiceRow(Owned, Base):
-    """An invoice or credit note that was issued; `document` is a `protocol.money.Invoice`. Never changed."""
+    """An invoice or credit note that was issued; `document` is a `protocol.money.Invoice`. Never changed.
+
+    `principal` is the account's, `seller` the publisher whose products it is for.
+    """
 
     __tablename__ = "invoices"
     __table_args__ = (
@@ -270,6 +274,7 @@ class InvoiceRow(Owned, Base):
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    seller: Mapped[str] = mapped_column(String(128))
     kind: Mapped[str] = mapped_column(String(16))
     number: Mapped[str] = mapped_column(String(64))
     start: Mapped[datetime]

@@ -70,6 +70,7 @@ class Subscriptions:
             agreement = offered(session, account.tenant, product.name, request.tariff)
             row = self._row(account, asker, request, agreement)
             row.state = "pending" if product.waits(agreement) else "active"
+            row.decided_at = row.created_at if row.state == "active" else None  # since when it is paid for
             session.add(row)
             session.flush()
             return subscription_view(row)

@@ -34,9 +34,9 @@ Currency = Annotated[str, AfterValidator(_known_currency)]
 
 
 class TariffTier(Document):
-    """Units of a month up to and with that number, counted beyond the included ones; `null` in the last tier."""
+    """Units of a month up to and with that number, counted beyond the included ones; absent in the last tier."""
 
-    up_to: int | None = Field(ge=1, le=MOST_AMOUNT)
+    up_to: int | None = Field(default=None, ge=1, le=MOST_AMOUNT)
     price: Price
 
 
@@ -92,7 +92,7 @@ class Tariff(Document):
         ends = [tier.up_to for tier in self.tiers or []]
         inner = [end for end in ends[:-1] if end is not None]
         if ends and (ends[-1] is not None or len(inner) < len(ends) - 1 or inner != sorted(set(inner))):
-            raise ValueError("tiers: up_to grows from tier to tier and is null in the last one alone")
+            raise ValueError("tiers: up_to grows from tier to tier, and the last one alone has none")
         return self
 
     @model_validator(mode="after")
@@ -135,7 +135,7 @@ class UsageLine(Document):
     bytes: int
     compute_ms: int
     units: int
-    money: Money | None = None
+    money: list[Money] | None = None
 
 
 class Usage(Document):
@@ -181,10 +181,13 @@ class InvoiceLine(Document):
 
 
 class Invoice(Document):
-    """An invoice, a credit note (`corrects` one), or, without number and id, what an invoice would say by now."""
+    """An invoice, a credit note (`corrects` one), or what an invoice would say by now: its id and number are `preview`.
 
-    id: str | None
-    number: str | None
+    Nothing of what was issued ever changes.
+    """
+
+    id: str
+    number: str
     kind: Literal["invoice", "credit_note"]
     seller: str
     account: Party
@@ -202,6 +205,7 @@ class Invoice(Document):
 
 class InvoiceList(Document):
     invoices: list[Invoice]
+    next: str | None = Field(description="the address of the next page")
 
 
 class CloseRequest(Document):

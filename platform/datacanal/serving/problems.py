@@ -72,6 +72,7 @@ _BY_CLASS: dict[type[DatacanalError], int] = {
     metering.BadAmount: 400,
     metering.PeriodClosed: 409,
     metering.PeriodOpen: 409,
+    metering.NothingToCredit: 409,
     metering.QuotaExhausted: 429,
     metering.TooManyCalls: 429,
     metering.RequestInProgress: 409,

@@ -11,11 +11,14 @@ from pydantic import BaseModel
 import datacanal
 from datacanal.gateway.account.accounts import account_routes
 from datacanal.gateway.account.guard import caller_guard
+from datacanal.gateway.account.invoices import invoice_routes
 from datacanal.gateway.account.keys import key_routes
 from datacanal.gateway.account.oauth import oauth_routes
 from datacanal.gateway.account.services import Services
 from datacanal.gateway.account.sign_in import sign_in_routes
 from datacanal.gateway.account.subscriptions import subscription_routes
+from datacanal.gateway.account.tariffs import tariff_routes
+from datacanal.gateway.account.usage import usage_routes
 from datacanal.gateway.account.webhooks import webhook_routes
 from datacanal.protocol.accounts import (
     AccountRequest,
@@ -27,6 +30,7 @@ from datacanal.protocol.accounts import (
     Rotation,
     SubscriptionRequest,
 )
+from datacanal.protocol.money import CloseRequest, CreditRequest, Tariff
 from datacanal.protocol.webhooks import WebhookRequest
 from datacanal.serving.documents import document
 from datacanal.serving.handlers import install_problem_handlers
@@ -40,6 +44,9 @@ _BODIES: tuple[type[BaseModel], ...] = (
     KeyRequest,
     Rotation,
     WebhookRequest,
+    Tariff,
+    CloseRequest,
+    CreditRequest,
     Exchange,
 )
 """What the routes read by `read_document`."""
@@ -78,5 +85,8 @@ def _routers(services: Services) -> Sequence[APIRouter]:
         key_routes(services, caller),
         oauth_routes(services),
         webhook_routes(services, caller),
+        tariff_routes(services, caller),
+        usage_routes(services, caller),
+        invoice_routes(services, caller),
         sign_in_routes(services),
     )

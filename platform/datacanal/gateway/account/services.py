@@ -11,6 +11,7 @@ from datacanal.gateway.access_tokens import AccessTokens
 from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.sign_in.flow import SignIn
 from datacanal.gateway.view import View
+from datacanal.ledger.margins import Rates
 from datacanal.ledger.store import LedgerStore
 
 
@@ -19,7 +20,7 @@ class Services:
     """`views` gives the newest view; `home` holds the keys that the book does not.
 
     `catch_up` reads what was written until now, so that nobody is refused for what was only not read yet. `sign_in` is
-    None where people do not sign in at this gateway.
+    None where people do not sign in at this gateway. `rates` are what jobs cost.
     """
 
     store: LedgerStore
@@ -31,3 +32,4 @@ class Services:
     tokens: AccessTokens
     catch_up: Callable[[], Awaitable[None]]
     sign_in: SignIn | None
+    rates: Rates

@@ -179,6 +179,7 @@ def upgrade() -> None:
         "invoices",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("seller", sa.String(length=128), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("number", sa.String(length=64), nullable=False),
         sa.Column("start", sa.DateTime(timezone=True), nullable=False),
