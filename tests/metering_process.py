@@ -1,6 +1,6 @@
-"""A gateway's meter as a process of its own: `python -m tests.metering_process HOME GATEWAY WHAT`.
+"""A gateway's meter as a process of its own: `python -m tests.metering_process HOME DATABASE GATEWAY WHAT`.
 
-`spend` charges calls of 7 rows by 16 callers until the quota is used up and prints their receipts, `same` charges one
+`spend` charges calls of 30 rows by 16 callers until the quota is used up and prints their receipts, `same` charges one
 Idempotency-Key by 25 callers, `hold` makes three holds, says so, and settles them after a line of input.
 """
 
@@ -43,7 +43,7 @@ async def spend(meter: Meter) -> Sequence[str]:
     async def caller() -> None:
         try:
             while True:
-                charge = new_charge(7)
+                charge = new_charge(30)
                 await meter.charge(charge)
                 receipts.append(charge.receipt)
         except QuotaExhausted:
@@ -72,8 +72,8 @@ async def _settled(held: Hold) -> str:
         return error.code
 
 
-async def main(home: str, gateway: str, what: str) -> None:
-    store = open_ledger(Path(home))
+async def main(home: str, database: str, gateway: str, what: str) -> None:
+    store = open_ledger(Path(home), database)
     meter = Meter(store, gateway, now)
     await meter.start()
     lines = await {"spend": spend, "same": same, "hold": hold}[what](meter)

@@ -6,19 +6,18 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
 
 from datacanal.domain.chain import BEGINNING
 from datacanal.domain.usage import Amounts, Burst, Dimension, Period, Quota, Terms
-from datacanal.ledger.asks import Ask
+from datacanal.ledger.asks import Ask, HoldNow
 from datacanal.ledger.chain import link
 from datacanal.ledger.charges import Charge
 from datacanal.ledger.models import AccountRow, EventRow, HoldRow, KeyRow, MeterRow, SubscriptionRow
 from datacanal.ledger.performing import perform
-from datacanal.ledger.store import LedgerStore, open_ledger
+from datacanal.ledger.store import LedgerStore
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROWS_A_DAY = Quota(Dimension.ROWS, 10_000, Period.DAY)
@@ -110,9 +109,11 @@ class Subscriber:
         return self.meters()["rows", "day", self.now.replace(hour=0, minute=0, second=0, microsecond=0)]
 
 
-def subscriber(home: Path, **more: Any) -> Subscriber:
-    """One with a book of its own, which is to be closed."""
-    return Subscriber(open_ledger(home), **more)
+def hold(ann: Subscriber, rows: int, **more: Any) -> Charge:
+    """A call that `gw` holds for."""
+    charge = ann.charge(rows=rows, **more)
+    ann.one(HoldNow(charge, "gw"))
+    return charge
 
 
 def is_chained(store: LedgerStore) -> bool:

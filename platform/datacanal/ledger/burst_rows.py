@@ -70,7 +70,7 @@ class BurstRows:
 
 def forget_past(connection: Connection, now: datetime) -> None:
     """Remove the counters of windows that are over."""
-    connection.execute(delete(BurstRow).where(BurstRow.until < now.timestamp()))
+    connection.execute(delete(BurstRow).where(BurstRow.until <= now.timestamp()))
 
 
 _COUNTERS = Lookup([BurstRow.key, BurstRow.count, BurstRow.until], [BurstRow.key])

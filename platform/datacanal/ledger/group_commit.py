@@ -90,7 +90,7 @@ class GroupCommit(Generic[A]):
             batch = batch or self._taken()
             answers = [error] * len(batch)
         except Exception:  # whatever one of them broke, the others are written
-            answers = [self._alone(each.ask) for each in batch]
+            answers = self._one_by_one(batch)
         self._answer(batch, answers)
         return len(batch)
 
@@ -112,6 +112,13 @@ class GroupCommit(Generic[A]):
 
     def _taken(self) -> list[_Asked[A]]:
         return [self._queue.popleft() for _ in range(min(len(self._queue), _MOST))]
+
+    def _one_by_one(self, batch: Sequence[_Asked[A]]) -> list[Answer]:
+        answers: list[Answer] = []
+        for each in batch:
+            away = answers and isinstance(answers[-1], StoreUnavailable)
+            answers.append(answers[-1] if away else self._alone(each.ask))
+        return answers
 
     def _alone(self, ask: A) -> Answer:
         try:

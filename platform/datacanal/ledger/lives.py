@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, insert, select, update
 
 from datacanal.ledger.asks import GiveUp
+from datacanal.ledger.burst_rows import forget_past
 from datacanal.ledger.models import GatewayRow, HoldRow
 from datacanal.ledger.page import Page, Reads
 
@@ -49,7 +50,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Say that the gateway lives, look at the others, give up the holds of the dead."""
+    """Say that the gateway lives, look at the others, give up the holds of the dead; forget old bursts."""
 
     gateway: str
     watch: Watch
@@ -63,6 +64,7 @@ class Beat:
         watch = self.watch.look(_others(page, self.gateway))
         given_up = {dead: GiveUp(dead).act(page) for dead in watch.dead()}
         page.connection.execute(delete(GatewayRow).where(GatewayRow.id.in_(given_up)))
+        forget_past(page.connection, page.now)
         return Looked(watch, given_up)
 
 

@@ -9,6 +9,8 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
+from datacanal.domain.errors import DatacanalError, ServiceBusy, StoreUnavailable
+from datacanal.domain.metering_errors import HoldLost
 from datacanal.domain.usage import Amounts, Outcome, Terms
 from datacanal.ledger.asks import Ask, ChargeNow, HoldNow, Settle, Take
 from datacanal.ledger.charges import Charge, Charged, Left, Replay
@@ -34,6 +36,7 @@ class Meter:
         self._watch = Watch()
         self._beating: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[Charged]] = set()
+        self._unsettled: list[Settle] = []
 
     async def start(self) -> None:
         """Give up what an earlier process of this id held, and say from now on that this one lives."""
@@ -47,7 +50,7 @@ class Meter:
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.wait({self._beating, *self._ending})
-            await self._commits.ask(Leave(self._gateway))
+            await self._leave()
         await self._commits.close()
 
     async def find(self, account: str, request: str) -> Replay | None:
@@ -66,7 +69,7 @@ class Meter:
     async def hold(self, charge: Charge) -> Hold | Replay:
         """Reserve for an answer that is sent while it is made. Raises as `charge` does."""
         held = await self._commits.ask(HoldNow(charge, self._gateway), lambda answer: self._abandon(charge, answer))
-        return held if isinstance(held, Replay) else Hold(self._commits, charge, held)
+        return held if isinstance(held, Replay) else self._hold(charge, held)
 
     async def left(self, terms: Terms) -> tuple[Left, ...]:
         """What is left of the burst and of the quotas."""
@@ -78,6 +81,26 @@ class Meter:
         self._watch = looked.watch
         for gateway, holds in looked.given_up.items():
             _log.warning("gateway_given_up", gateway=gateway, holds=holds)
+        await self._settle_late()
+
+    async def _settle_late(self) -> None:
+        """What could not be settled because the database was away."""
+        while self._unsettled:
+            try:
+                await self._commits.ask(self._unsettled[0])
+            except HoldLost as lost:
+                _log.warning("hold_lost", **lost.data)
+            self._unsettled.pop(0)
+
+    async def _leave(self) -> None:
+        try:
+            await self._settle_late()
+            await self._commits.ask(Leave(self._gateway))
+        except DatacanalError as error:  # the other gateways will find that this one is gone
+            _log.error("leave_not_written", error=error.code)
+
+    def _hold(self, charge: Charge, charged: Charged) -> Hold:
+        return Hold(self._commits, charge, charged, self._unsettled)
 
     async def _beat_until_closed(self) -> None:
         while True:
@@ -90,8 +113,7 @@ class Meter:
     def _abandon(self, charge: Charge, answer: Charged | Replay) -> None:
         """Whoever asked for the hold left before it was there."""
         if isinstance(answer, Charged):
-            hold = Hold(self._commits, charge, answer)
-            ending = asyncio.create_task(hold.settle(Amounts(), Outcome.ABORTED))
+            ending = asyncio.create_task(self._hold(charge, answer).settle(Amounts(), Outcome.ABORTED))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
 
@@ -111,8 +133,9 @@ class Meter:
 class Hold:
     """A reservation. `charged` is what is reserved by now."""
 
-    def __init__(self, commits: GroupCommit[Ask], charge: Charge, charged: Charged) -> None:
+    def __init__(self, commits: GroupCommit[Ask], charge: Charge, charged: Charged, unsettled: list[Settle]) -> None:
         self._commits = commits
+        self._unsettled = unsettled
         self._charge = charge
         self._reserved_at = charged.at
         self.charged = charged
@@ -122,6 +145,14 @@ class Hold:
         self.charged = await self._commits.ask(Take(self._charge, self._reserved_at, more))
 
     async def settle(self, actual: Amounts, outcome: Outcome) -> Charged:
-        """End it with what was sent, at most what is reserved; `aborted` costs nothing. Raises `HoldLost`."""
-        charged: Charged = await self._commits.ask(Settle(self._charge, self._reserved_at, actual, outcome))
+        """End it with what was sent, at most what is reserved; `aborted` costs nothing. Raises `HoldLost`.
+
+        Where the database is away this raises `StoreUnavailable`, and the meter settles it when that is back.
+        """
+        settle = Settle(self._charge, self._reserved_at, actual, outcome)
+        try:
+            charged: Charged = await self._commits.ask(settle)
+        except (StoreUnavailable, ServiceBusy):
+            self._unsettled.append(settle)
+            raise
         return charged

@@ -16,6 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 _Convert = Callable[[Any], Any]
+_Conversions = Sequence[tuple[int, _Convert]]
 _MOST = 256
 
 
@@ -26,7 +27,8 @@ class Lookup:
         self._columns = columns
         self._by = by
         self._texts: dict[tuple[str, int], str] = {}
-        self._conversions: dict[str, tuple[Sequence[tuple[int, _Convert]], Sequence[tuple[int, _Convert]]]] = {}
+        self._ins: dict[str, _Conversions] = {}
+        self._outs: dict[str, _Conversions] = {}
 
     def rows(self, connection: Connection, keys: Collection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """The rows in which the columns `by` have the values of one of the keys; none for no key."""
@@ -37,10 +39,11 @@ class Lookup:
         known = [*keys, *[keys[-1]] * (_power_of_two(len(keys)) - len(keys))]  # few lengths, so few texts
         dialect = connection.dialect
         text = self._texts.get((dialect.name, len(known))) or self._compile(dialect, len(known))
-        ins, outs = self._conversions.get(dialect.name) or self._convert(dialect)
+        ins = self._ins[dialect.name]
         cursor = connection.connection.cursor()
         try:
             cursor.execute(text, [value for key in known for value in _converted(key, ins)])
+            outs = self._outs.get(dialect.name) or self._convert(dialect, [each[1] for each in cursor.description])
             return [_converted(row, outs) for row in cursor.fetchall()]
         finally:
             cursor.close()
@@ -51,13 +54,19 @@ class Lookup:
         statement: Select[Any] = select(*self._columns).where(or_(*each))
         text = _compiled(statement, dialect).string
         self._texts[(dialect.name, size)] = text
+        self._ins[dialect.name] = _conversions([_of(each.type, dialect).bind_processor(dialect) for each in self._by])
         return text
 
-    def _convert(self, dialect: Dialect) -> tuple[Sequence[tuple[int, _Convert]], Sequence[tuple[int, _Convert]]]:
-        ins = _conversions([_of(each.type, dialect).bind_processor(dialect) for each in self._by])
-        outs = _conversions([_of(each.type, dialect).result_processor(dialect, None) for each in self._columns])
-        self._conversions[dialect.name] = (ins, outs)
-        return ins, outs
+    def _convert(self, dialect: Dialect, kinds: Sequence[Any]) -> _Conversions:
+        """`kinds` are what the driver says that the columns are."""
+        outs = _conversions(
+            [
+                _of(each.type, dialect).result_processor(dialect, kind)
+                for each, kind in zip(self._columns, kinds, strict=True)
+            ]
+        )
+        self._outs[dialect.name] = outs
+        return outs
 
 
 class Write:
@@ -65,7 +74,7 @@ class Write:
 
     def __init__(self, statement: UpdateBase) -> None:
         self._statement = statement
-        self._prepared: dict[str, tuple[str, Sequence[str], Sequence[tuple[int, _Convert]]]] = {}
+        self._prepared: dict[str, tuple[str, Sequence[str], _Conversions]] = {}
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the rows, in their order."""
@@ -79,7 +88,7 @@ class Write:
         finally:
             cursor.close()
 
-    def _prepare(self, dialect: Dialect) -> tuple[str, Sequence[str], Sequence[tuple[int, _Convert]]]:
+    def _prepare(self, dialect: Dialect) -> tuple[str, Sequence[str], _Conversions]:
         compiled = _compiled(self._statement, dialect)
         names = compiled.positiontup or ()
         kinds: list[BindParameter[Any]] = [compiled.binds[name] for name in names]
@@ -104,12 +113,12 @@ def _of(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
     return kind.dialect_impl(dialect)
 
 
-def _conversions(of: Sequence[_Convert | None]) -> Sequence[tuple[int, _Convert]]:
+def _conversions(of: Sequence[_Convert | None]) -> _Conversions:
     """Each with its place. A batch has few instants, each of them many times: they are remembered."""
     return [(place, lru_cache(256)(convert)) for place, convert in enumerate(of) if convert is not None]
 
 
-def _converted(values: Sequence[Any], conversions: Sequence[tuple[int, _Convert]]) -> tuple[Any, ...]:
+def _converted(values: Sequence[Any], conversions: _Conversions) -> tuple[Any, ...]:
     if not conversions:
         return tuple(values)
     changed = list(values)

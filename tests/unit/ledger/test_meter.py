@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from tests.meters import AT, Subscriber, is_chained, rows_a_day, subscriber
+from tests.meters import AT, Subscriber, hold, is_chained, rows_a_day
 
-from datacanal.domain.errors import IdempotencyConflict, NotFound
 from datacanal.domain.metering_errors import (
     BadAmount,
     HoldLost,
@@ -19,25 +17,25 @@ from datacanal.domain.metering_errors import (
     KeyRevoked,
     KeyWrong,
     QuotaExhausted,
-    RequestInProgress,
     SubscriptionNotActive,
     TooManyCalls,
 )
 from datacanal.domain.usage import MOST_AMOUNT, Amounts, Burst, Dimension, Outcome, Period, Quota, internal_terms
 from datacanal.ledger.asks import ChargeNow, GiveUp, HoldNow, Settle, Take
 from datacanal.ledger.book import Draft, append
-from datacanal.ledger.charges import Charge, Charged, Replay
-from datacanal.ledger.models import KeyRow, NoticeRow, SubscriptionRow
+from datacanal.ledger.charges import Charged
+from datacanal.ledger.lives import Beat, Watch
+from datacanal.ledger.models import BurstRow, KeyRow, NoticeRow, SubscriptionRow
+from datacanal.ledger.store import LedgerStore
 
 CALLS_AN_HOUR = Quota(Dimension.CALLS, 100, Period.HOUR)
 
 
 @pytest.fixture
-def ann(tmp_path: Path) -> Iterator[Subscriber]:
-    ann = subscriber(tmp_path / "home", quotas=(rows_a_day(10_000), CALLS_AN_HOUR))
+def ann(any_ledger: LedgerStore) -> Iterator[Subscriber]:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(10_000), CALLS_AN_HOUR))
     yield ann
     assert is_chained(ann.store)
-    ann.store.close()
 
 
 def test_a_call_stands_in_the_book_and_on_its_meters(ann: Subscriber) -> None:
@@ -74,31 +72,28 @@ def test_a_call_that_does_not_fit_is_refused_and_costs_nothing(ann: Subscriber) 
     assert ann.rows() == (10_000, 0)
 
 
-def test_all_dimensions_are_charged_or_none(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(Quota(Dimension.CALLS, 5, Period.HOUR), rows_a_day(10)))
+def test_all_dimensions_are_charged_or_none(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(Quota(Dimension.CALLS, 5, Period.HOUR), rows_a_day(10)))
     for _ in range(2):
         with pytest.raises(QuotaExhausted) as refused:
             ann.one(ChargeNow(ann.charge(rows=11)))
         assert refused.value.data["violated-policies"] == ["rows-day"]
     assert set(ann.meters().values()) <= {(0, 0)}
-    ann.store.close()
 
 
-def test_every_quota_that_is_violated_is_named(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(rows_a_day(10), Quota(Dimension.BYTES, 10, Period.MONTH), CALLS_AN_HOUR))
+def test_every_quota_that_is_violated_is_named(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(10), Quota(Dimension.BYTES, 10, Period.MONTH), CALLS_AN_HOUR))
     with pytest.raises(QuotaExhausted) as refused:
         ann.one(ChargeNow(ann.charge(rows=11)))
     assert refused.value.data["violated-policies"] == ["rows-day", "bytes-month"]
-    ann.store.close()
 
 
-def test_what_is_not_asked_for_is_not_refused(tmp_path: Path) -> None:
+def test_what_is_not_asked_for_is_not_refused(any_ledger: LedgerStore) -> None:
     """A quota that was made smaller does not keep away calls that need nothing of it."""
-    ann = subscriber(tmp_path, quotas=(Quota(Dimension.COMPUTE_MS, 0, Period.DAY),))
+    ann = Subscriber(any_ledger, quotas=(Quota(Dimension.COMPUTE_MS, 0, Period.DAY),))
     ann.one(ChargeNow(ann.charge(amounts=Amounts(1, 10, 10, 0))))
     with pytest.raises(QuotaExhausted):
         ann.one(ChargeNow(ann.charge(amounts=Amounts(1, 10, 10, 1))))
-    ann.store.close()
 
 
 def test_a_refused_call_spoils_no_other_of_its_transaction(ann: Subscriber) -> None:
@@ -119,19 +114,17 @@ def test_a_new_period_begins_with_nothing_used(ann: Subscriber) -> None:
     assert ann.rows() == (10_000, 0)
 
 
-def test_a_soft_quota_lets_through_and_says_how_far(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(rows_a_day(100, soft=True),))
+def test_a_soft_quota_lets_through_and_says_how_far(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(100, soft=True),))
     charged = ann.one(ChargeNow(ann.charge(rows=150)))
     assert (charged.left[0].remaining, charged.left[0].share, charged.left[0].soft) == (0, 1.5, True)
-    ann.store.close()
 
 
-def test_no_sum_grows_beyond_what_databases_count_in(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, quotas=(rows_a_day(100, soft=True),))
+def test_no_sum_grows_beyond_what_databases_count_in(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, quotas=(rows_a_day(100, soft=True),))
     ann.one(ChargeNow(ann.charge(amounts=Amounts(rows=MOST_AMOUNT))))
     with pytest.raises(QuotaExhausted):
         ann.one(ChargeNow(ann.charge(amounts=Amounts(rows=1))))
-    ann.store.close()
 
 
 @pytest.mark.parametrize("amounts", [Amounts(rows=-1), Amounts(bytes=MOST_AMOUNT + 1), Amounts(calls=-(2**70))])
@@ -185,8 +178,8 @@ def test_when_a_key_was_used_is_known_to_the_minute(ann: Subscriber) -> None:
         assert last_used() == expected
 
 
-def test_more_calls_than_the_burst_are_refused_until_it_is_over(tmp_path: Path) -> None:
-    ann = subscriber(tmp_path, burst=Burst(3, 2))
+def test_more_calls_than_the_burst_are_refused_until_it_is_over(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, burst=Burst(3, 2))
     answers = ann.do(*(ChargeNow(ann.charge()) for _ in range(3)))
     assert [each.left[0].remaining for each in answers] == [2, 1, 0]
     assert answers[2].left[0].name == "burst"
@@ -194,7 +187,18 @@ def test_more_calls_than_the_burst_are_refused_until_it_is_over(tmp_path: Path) 
         ann.one(ChargeNow(ann.charge()))
     ann.wait(seconds=4)
     assert ann.one(ChargeNow(ann.charge())).left[0].remaining == 2
-    ann.store.close()
+
+
+def test_counters_of_bursts_that_are_over_are_forgotten(any_ledger: LedgerStore) -> None:
+    ann = Subscriber(any_ledger, burst=Burst(3))
+    kept = []
+    for _ in range(3):
+        ann.one(ChargeNow(ann.charge()))
+        ann.one(Beat("gw", Watch()))
+        with any_ledger.reading_rows() as session:
+            kept.append(session.query(BurstRow).count())
+        ann.wait(seconds=1)
+    assert kept == [1, 2, 2]
 
 
 def test_colleagues_without_a_subscription_are_counted_and_held_to_nothing(ann: Subscriber) -> None:
@@ -208,66 +212,7 @@ def test_colleagues_without_a_subscription_are_counted_and_held_to_nothing(ann: 
         ]
 
 
-# ---------------------------------------------------------------- the same request again
-
-
-def test_a_repeated_key_is_answered_from_the_first_and_costs_nothing(ann: Subscriber) -> None:
-    first = ann.charge(request="key:a")
-    ann.one(ChargeNow(first))
-    again = ann.one(ChargeNow(ann.charge(request="key:a", rows=99)))
-    assert again == Replay(first.receipt, "pub.bars", "1.0.0", "snp_1", first.amounts, 10, is_complete=True)
-    assert ann.one(HoldNow(ann.charge(request="key:a"), "gw")) == again
-    assert len(ann.events()) == 1
-
-
-def test_a_repeated_key_is_known_after_all_of_its_quota_and_its_right_are_gone(ann: Subscriber) -> None:
-    ann.one(ChargeNow(ann.charge(request="key:a", rows=10_000)))
-    ann.set(SubscriptionRow, state="ended")
-    assert isinstance(ann.one(ChargeNow(ann.charge(request="key:a"))), Replay)
-
-
-@pytest.mark.parametrize("ask", [ChargeNow, lambda charge: HoldNow(charge, "gw")])
-def test_another_query_under_a_key_is_a_conflict(ann: Subscriber, ask: type[ChargeNow]) -> None:
-    ann.one(ask(ann.charge(request="key:a")))
-    for other in ({"query": "r" * 64}, {"terms": ann.charge().terms.__class__("acme", "acc_1", "sub_1", "pub.ticks")}):
-        with pytest.raises(IdempotencyConflict) as refused:
-            ann.one(ChargeNow(ann.charge(request="key:a", **other)))
-        assert refused.value.data == {"key": "a"}
-
-
-def test_the_same_key_twice_in_a_transaction_is_one_charge(ann: Subscriber) -> None:
-    answers = ann.do(*(ChargeNow(ann.charge(request="key:a")) for _ in range(3)))
-    assert [type(each) for each in answers] == [Charged, Replay, Replay]
-    assert len(ann.events()) == 1
-
-
-def test_two_accounts_may_use_the_same_key(ann: Subscriber) -> None:
-    bob = Subscriber(ann.store, "2")
-    ann.one(ChargeNow(ann.charge(request="key:a")))
-    assert isinstance(bob.one(ChargeNow(bob.charge(request="key:a", query="r" * 64))), Charged)
-
-
-def test_a_key_is_busy_while_its_answer_is_sent(ann: Subscriber) -> None:
-    ann.one(HoldNow(ann.charge(request="key:a"), "gw"))
-    for ask in (ChargeNow(ann.charge(request="key:a")), HoldNow(ann.charge(request="key:a"), "gw")):
-        with pytest.raises(RequestInProgress):
-            ann.one(ask)
-
-
-def test_a_charge_whose_commit_was_not_heard_of_is_found_again(ann: Subscriber) -> None:
-    charge = ann.charge()
-    first = ann.one(ChargeNow(charge))
-    assert ann.one(ChargeNow(charge)) == first
-    assert len(ann.events()) == 1
-
-
 # ---------------------------------------------------------------- holds
-
-
-def hold(ann: Subscriber, rows: int, **more: object) -> Charge:
-    charge = ann.charge(rows=rows, **more)
-    ann.one(HoldNow(charge, "gw"))
-    return charge
 
 
 def test_what_is_held_is_nobody_elses_until_it_is_settled(ann: Subscriber) -> None:
@@ -357,74 +302,6 @@ def test_a_hold_whose_commit_was_not_heard_of_is_found_again(ann: Subscriber) ->
     ann.wait(seconds=1)
     assert ann.one(HoldNow(charge, "gw")).at == first.at
     assert ann.rows() == (0, 10)
-
-
-# ---------------------------------------------------------------- completing what was broken off
-
-
-def broken(ann: Subscriber, rows: int = 4) -> Charge:
-    held = hold(ann, 10, request="key:a")
-    ann.one(Settle(held, AT, Amounts(1, rows, 4, 4), Outcome.PARTIAL))
-    return held
-
-
-def test_what_was_broken_off_is_completed_for_what_was_not_paid(ann: Subscriber) -> None:
-    first = broken(ann)
-    replay = ann.one(ChargeNow(ann.charge(request="key:a")))
-    assert replay == Replay(first.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 4, 4, 4), 4, is_complete=False)
-    rest = ann.charge(request="key:a", amounts=Amounts(0, 6, 6, 0), completes=replay.receipt)
-    ann.one(ChargeNow(rest))
-    _, event = ann.events()
-    assert (event.request_id, event.corrects, event.rows) == ("2#key:a", first.receipt, 6)
-    assert ann.one(ChargeNow(ann.charge(request="key:a"))) == Replay(
-        rest.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 10, 10, 4), 10, is_complete=True
-    )
-
-
-def test_of_two_completions_one_is_charged(ann: Subscriber) -> None:
-    first = broken(ann)
-    rest = {"request": "key:a", "amounts": Amounts(0, 6, 6, 0), "completes": first.receipt}
-    answers = ann.do(ChargeNow(ann.charge(**rest)), ChargeNow(ann.charge(**rest)))
-    assert [type(each) for each in answers] == [Charged, Replay]
-    assert answers[1].is_complete
-    assert ann.rows() == (10, 0)
-
-
-def test_of_two_completing_streams_one_goes_on(ann: Subscriber) -> None:
-    first = broken(ann)
-    rest = {"request": "key:a", "amounts": Amounts(0, 6, 6, 0), "completes": first.receipt}
-    second = ann.charge(**rest)
-    ann.one(HoldNow(second, "gw"))
-    with pytest.raises(RequestInProgress):
-        ann.one(HoldNow(ann.charge(**rest), "gw"))
-    ann.one(Settle(second, AT, Amounts(0, 2, 2, 0), Outcome.PARTIAL))
-    stale = ann.one(ChargeNow(ann.charge(**rest)))
-    assert (stale.receipt, stale.amounts.rows, stale.is_complete) == (second.receipt, 6, False)
-    ann.one(ChargeNow(ann.charge(request="key:a", amounts=Amounts(0, 4, 4, 0), completes=second.receipt)))
-    assert ann.rows() == (10, 0)
-    assert [event.request_id for event in ann.events()] == ["key:a", "2#key:a", "3#key:a"]
-    assert {event.corrects for event in ann.events()} == {None, first.receipt}
-
-
-def test_a_clients_key_never_is_that_of_a_completion(ann: Subscriber) -> None:
-    first = broken(ann)
-    ann.one(ChargeNow(ann.charge(request="key:a", amounts=Amounts(0, 6), completes=first.receipt)))
-    for other in ("key:2#key:a", "key:a#2"):
-        assert isinstance(ann.one(ChargeNow(ann.charge(request=other))), Charged)
-
-
-def test_what_the_book_does_not_know_cannot_be_completed(ann: Subscriber) -> None:
-    with pytest.raises(NotFound):
-        ann.one(ChargeNow(ann.charge(request="key:a", completes="rcp_none")))
-
-
-def test_what_was_given_up_is_completed_whole(ann: Subscriber) -> None:
-    held = hold(ann, 10, request="key:a")
-    ann.one(GiveUp("gw"))
-    replay = ann.one(ChargeNow(ann.charge(request="key:a")))
-    assert (replay.is_complete, replay.amounts) == (False, Amounts())
-    ann.one(ChargeNow(ann.charge(request="key:a", completes=held.receipt)))
-    assert ann.rows() == (10, 0)
 
 
 # ---------------------------------------------------------------- meters and notices

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from tests.metering_machine import run_metering
 
-from datacanal.ledger.store import open_ledger
+from datacanal.ledger.store import LedgerStore
+from datacanal.storage.places import EMBEDDED
 
 
 @pytest.mark.timeout(300)
-def test_the_book_is_what_the_model_is(tmp_path: Path) -> None:
-    store = open_ledger(tmp_path)
-    run_metering(store, runs=100)
-    store.close()
+def test_the_book_is_what_the_model_is(any_ledger: LedgerStore, any_database: str) -> None:
+    run_metering(any_ledger, runs=100 if any_database == EMBEDDED else 20)

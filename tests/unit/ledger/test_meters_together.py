@@ -14,34 +14,41 @@ import pytest
 from tests.metering_process import new_charge, now
 from tests.meters import Subscriber, is_chained
 
+from datacanal.domain.errors import StoreUnavailable
 from datacanal.domain.metering_errors import QuotaExhausted
 from datacanal.domain.usage import Amounts, Outcome
 from datacanal.ledger.charges import Charged, Replay
 from datacanal.ledger.lives import LOOKS
 from datacanal.ledger.meter import Hold, Meter
 from datacanal.ledger.models import GatewayRow
-from datacanal.ledger.store import open_ledger
+from datacanal.ledger.store import LedgerStore
 
+Start = Callable[[str, str], subprocess.Popen[str]]
 Act = Callable[[Meter], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture
-def ann(tmp_path: Path) -> Iterator[Subscriber]:
-    ann = Subscriber(open_ledger(tmp_path))
+def ann(any_ledger: LedgerStore) -> Iterator[Subscriber]:
+    ann = Subscriber(any_ledger)
     ann.now = now()
     yield ann
     assert is_chained(ann.store)
-    ann.store.close()
 
 
-def process(home: Path, gateway: str, what: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.metering_process", str(home), gateway, what]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+@pytest.fixture
+def process(any_database: str, tmp_path: Path) -> Start:
+    """Starts a gateway's meter that does what it is told on the same book."""
+
+    def start(gateway: str, what: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.metering_process", str(tmp_path / "home"), any_database, gateway, what]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    return start
 
 
-def four_processes(home: Path, what: str) -> list[str]:
+def four_processes(process: Start, what: str) -> list[str]:
     """The lines that they print."""
-    running = [process(home, f"gw_{number}", what) for number in range(4)]
+    running = [process(f"gw_{number}", what) for number in range(4)]
     return [line for each in running for line in each.communicate(timeout=100)[0].splitlines()]
 
 
@@ -66,16 +73,16 @@ async def _look_until_dead(meter: Meter) -> None:
 
 
 def test_64_callers_of_four_processes_get_the_most_that_fits_and_not_a_row_more(
-    ann: Subscriber, tmp_path: Path
+    ann: Subscriber, process: Start
 ) -> None:
-    receipts = four_processes(tmp_path, "spend")
-    assert ann.rows() == (10_000 // 7 * 7, 0)
+    receipts = four_processes(process, "spend")
+    assert ann.rows() == (10_000 // 30 * 30, 0)
     assert sorted(receipts) == sorted(event.id for event in ann.events())
-    assert len(receipts) == 10_000 // 7
+    assert len(receipts) == 10_000 // 30
 
 
-def test_100_callers_of_four_processes_with_one_key_are_charged_once(ann: Subscriber, tmp_path: Path) -> None:
-    answers = four_processes(tmp_path, "same")
+def test_100_callers_of_four_processes_with_one_key_are_charged_once(ann: Subscriber, process: Start) -> None:
+    answers = four_processes(process, "same")
     [event] = ann.events()
     assert sorted(answers) == sorted([f"Charged {event.id}", *[f"Replay {event.id}"] * 99])
     assert ann.rows() == (7, 0)
@@ -84,15 +91,15 @@ def test_100_callers_of_four_processes_with_one_key_are_charged_once(ann: Subscr
 # ---------------------------------------------------------------- what a gateway leaves behind
 
 
-def held_by_another(home: Path) -> subprocess.Popen[str]:
-    other = process(home, "gw_other", "hold")
+def held_by_another(process: Start) -> subprocess.Popen[str]:
+    other = process("gw_other", "hold")
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
     return other
 
 
-def test_the_holds_of_a_killed_gateway_are_given_up(ann: Subscriber, tmp_path: Path) -> None:
-    other = held_by_another(tmp_path)
+def test_the_holds_of_a_killed_gateway_are_given_up(ann: Subscriber, process: Start) -> None:
+    other = held_by_another(process)
     assert ann.rows() == (0, 300)
     held = sorted(each.id for each in ann.holds())
     other.kill()
@@ -105,8 +112,8 @@ def test_the_holds_of_a_killed_gateway_are_given_up(ann: Subscriber, tmp_path: P
     assert ann.holds() == []
 
 
-def test_a_gateway_that_was_stopped_for_too_long_has_lost_its_holds(ann: Subscriber, tmp_path: Path) -> None:
-    other = held_by_another(tmp_path)
+def test_a_gateway_that_was_stopped_for_too_long_has_lost_its_holds(ann: Subscriber, process: Start) -> None:
+    other = held_by_another(process)
     other.send_signal(signal.SIGSTOP)
     with_meter(ann, _look_until_dead)
     other.send_signal(signal.SIGCONT)
@@ -149,8 +156,8 @@ def test_holds_of_a_gateway_that_never_said_a_word_are_given_up(ann: Subscriber)
     assert ann.rows() == (0, 0)
 
 
-def test_a_gateway_gives_up_what_an_earlier_one_of_its_name_held(ann: Subscriber, tmp_path: Path) -> None:
-    other = held_by_another(tmp_path)
+def test_a_gateway_gives_up_what_an_earlier_one_of_its_name_held(ann: Subscriber, process: Start) -> None:
+    other = held_by_another(process)
     other.kill()
     other.communicate()
 
@@ -220,3 +227,50 @@ def test_what_is_left_is_known_without_a_call(ann: Subscriber) -> None:
     (before,), (after,) = with_meter(ann, do)
     assert (before.remaining, after.remaining) == (10_000, 9_990)
     assert list(ann.meters().values()) == [(10, 0)]
+
+
+class StoreThatIsAway:
+    """The store while `is_away` is not set."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self._store = store
+        self.is_away = False
+
+    def writing(self) -> Any:
+        if self.is_away:
+            raise StoreUnavailable(reason="it does not answer")
+        return self._store.writing()
+
+
+def test_what_could_not_be_settled_is_settled_when_the_database_is_back(ann: Subscriber) -> None:
+    store = StoreThatIsAway(ann.store)
+
+    async def run() -> None:
+        meter = Meter(store, "gw_0", now)  # type: ignore[arg-type]
+        await meter.start()
+        held = await meter.hold(new_charge(100))
+        assert isinstance(held, Hold)
+        store.is_away = True
+        with pytest.raises(StoreUnavailable):
+            await held.settle(Amounts(1, 60, 60, 0), Outcome.COMPLETE)
+        store.is_away = False
+        await meter.beat()
+        await meter.close()
+
+    asyncio.run(run())
+    assert ann.rows() == (60, 0)
+    assert [event.outcome for event in ann.events()] == ["complete"]
+
+
+def test_a_meter_closes_also_while_the_database_is_away(ann: Subscriber) -> None:
+    store = StoreThatIsAway(ann.store)
+
+    async def run() -> None:
+        meter = Meter(store, "gw_0", now)  # type: ignore[arg-type]
+        await meter.start()
+        store.is_away = True
+        await meter.close()
+
+    asyncio.run(run())
+    with ann.store.reading_rows() as session:
+        assert session.query(GatewayRow).count() == 1
