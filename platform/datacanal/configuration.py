@@ -19,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from datacanal.costs_section import CostsSection
 from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
-from datacanal.protocol.money import Currency, Price
 from datacanal.sign_in_section import SignInSection
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
@@ -114,15 +114,6 @@ class ControlSection(DoorSection):
     listen: Listen = "127.0.0.1:8400"
     sites: Listen | None = None
     database: DatabaseAddress = "sqlite"
-
-
-class CostsSection(Section):
-    """What jobs cost the service, for a product's margin: prices as text, of `currency`."""
-
-    currency: Currency = "CNY"
-    gib_scanned: Price = "0"
-    gib_crossed: Price = "0"
-    worker_hour: Price = "0"
 
 
 class GatewaySection(DoorSection):
