@@ -102,7 +102,7 @@ def test_what_was_broken_off_is_completed_for_what_was_not_paid(ann: Subscriber)
     _, event = ann.events()
     assert (event.request_id, event.corrects, event.rows) == ("2#key:a", first.receipt, 6)
     assert ann.one(ChargeNow(ann.charge(request="key:a"))) == Replay(
-        rest.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 10, 10, 4), 10, is_complete=True
+        rest.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 10, 10, 4), 10, is_complete=True, query="q" * 64
     )
 
 
