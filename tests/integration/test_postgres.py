@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.e2e.service import Service, Settings
+from tests.e2e.service import Service, Settings, datacanal
 from tests.plugins.postgres import PostgresServer
 
 PRODUCT = "bank.payments"
@@ -78,3 +78,17 @@ def test_the_service_survives_the_death_of_its_database(service: Service, postgr
     assert sorted(process.pid for process in service.find("serve")) == before
     metered = "SELECT count(*) FROM ledger.events WHERE kind = 'job'"
     until(lambda: postgres.run(metered, "whole") == [(2,)])
+
+
+@pytest.mark.postgres
+def test_check_tells_whether_the_database_can_be_used(postgres_database: str, tmp_path: Path) -> None:
+    file = tmp_path / "datacanal.toml"
+
+    def check(database: str) -> tuple[int, str]:
+        file.write_text(f'[control]\ndatabase = "{database}"\n')
+        done = datacanal("check", "--config", str(file))
+        return done.returncode, done.stdout + done.stderr
+
+    assert check(postgres_database)[0] == 0
+    code, said = check(postgres_database.replace("/test_", "/absent_"))
+    assert (code, "store_unavailable" in said, "does not exist" in said) == (3, True, True)

@@ -32,7 +32,7 @@ from datacanal.testing.control_house import NAMED_IN
 
 ABSENT = "no PostgreSQL here (/usr/lib/postgresql): .ci/postgres installs it"
 _PROGRAMS = Path("/usr/lib/postgresql")
-_USER = "datacanal"
+_USER = "administrator"
 _EMPTY = "empty"
 _ANSWER_S = 30.0
 _SETTINGS = ("listen_addresses=", "fsync=on", "shared_buffers=16MB", "max_connections=60", "timezone=Asia/Tokyo")
@@ -59,9 +59,9 @@ class PostgresServer:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         self._make()
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, user: str = _USER) -> str:
         """What `[control] database` says for that database."""
-        return f"postgresql+psycopg://{_USER}@/{database}?host={self._folder}"
+        return f"postgresql+psycopg://{user}@/{database}?host={self._folder}"
 
     def run(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """One statement outside of any transaction."""
@@ -69,9 +69,9 @@ class PostgresServer:
             done = connection.execute(statement)  # type: ignore[call-overload]  # our own statements
             return done.fetchall() if done.description else []
 
-    def connected(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+    def connected(self, database: str = "postgres", user: str = _USER) -> psycopg.Connection[tuple[object, ...]]:
         """A connection that commits by itself."""
-        return psycopg.connect(host=str(self._folder), user=_USER, dbname=database, autocommit=True)
+        return psycopg.connect(host=str(self._folder), user=user, dbname=database, autocommit=True)
 
     def start(self) -> None:
         """Start it and wait until it answers, which after a crash is when it has recovered."""

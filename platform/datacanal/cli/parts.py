@@ -46,10 +46,13 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
 
 
 def check(config: Config = _DEFAULT) -> None:
-    """Validate the configuration, and every policy against its lake, without starting anything."""
+    """Validate the configuration, every policy against its lake, and the database, without starting anything."""
     configuration = load_configuration(config)
     # Each process loads only the part that it is or asks: the import is not paid by the other commands.
     from datacanal.site.checking import check_lakes
+    from datacanal.storage.databases import check_database
+
+    check_database(configuration.control.database)
 
     found_wrong = False
     for site in configuration.sites:

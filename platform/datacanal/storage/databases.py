@@ -20,6 +20,12 @@ def open_to_write(database: str, home: Path, place: Place, *, begin: sqlite.Begi
     return postgres.open_schema(database, place, sole=sole)
 
 
+def check_database(database: str) -> None:
+    """Raise `StoreUnavailable` or `BadConfiguration` unless stores can be kept there; nothing is made."""
+    if database != EMBEDDED:
+        postgres.check(database)
+
+
 def open_to_read(database: str, home: Path, place: Place) -> Engine:
     """An engine that only reads, each transaction as of one moment; nothing is made, and nobody is asked yet."""
     if database == EMBEDDED:

@@ -60,6 +60,16 @@ def open_schema(database: str, place: Place, *, sole: bool) -> Engine:
     return engine
 
 
+def check(database: str) -> None:
+    """Raise `StoreUnavailable` in the database's own words, or `BadConfiguration` where it sorts otherwise."""
+    engine = _engine(database, "public", _READER, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            _check_text(connection)
+    except StoreUnavailable as error:
+        raise _explained(error) from error.__cause__
+
+
 def read_schema(database: str, schema: str) -> Engine:
     """The engine that reads in the schema, each transaction as of one moment."""
     return _engine(database, schema, _READER, pool_size=4, max_overflow=12)

@@ -136,7 +136,7 @@ def test_starting_without_a_database_says_why(postgres_database: str) -> None:
     with pytest.raises(StoreUnavailable, match="No such file or directory"):
         opened(f"{postgres_database}-nowhere")
     with pytest.raises(StoreUnavailable, match='role "nobody" does not exist'):
-        opened(postgres_database.replace("datacanal@", "nobody@"))
+        opened(postgres_database.replace("administrator@", "nobody@"))
 
 
 def test_an_error_of_ours_is_no_absence_and_quotes_no_values(postgres_database: str) -> None:
