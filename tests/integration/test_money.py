@@ -194,6 +194,7 @@ def test_an_estimate_is_the_price_of_the_call_in_this_month(tmp_path: Path) -> N
         tiers = [{"up_to": 100, "price": "1"}, {"up_to": None, "price": "0.1"}]
         await made(ann, "/v1/products/pub.bars/tariffs", name="t", currency="CNY", flat="9", tiers=tiers, included=10)
         subscription = (await made(dev, SUBSCRIPTIONS, product="pub.bars"))["id"]
+        await dev.get(SUBSCRIPTIONS)  # the gateway knows it by then
         ask = {"json": {"limit": 20}}
 
         async def price(client: httpx.AsyncClient) -> tuple[int, Any]:

@@ -75,7 +75,7 @@ class Adjustments:
     def _draft(
         self, caller: Principal, request: AdjustmentRequest, call: RowMapping, amounts: dict[str, int], name: str
     ) -> Draft:
-        # Reserved when the call was: it counts against the quota of that time, and stands on the open invoice.
+        # Reserved when the call was: it counts against the quota of that time.
         what: dict[str, Any] = {**{field: call[field] for field in _OF_THE_CALL}, **amounts}
         return Draft(
             id=self._new_receipt(), kind=EventKind.ADJUST, outcome=Outcome.COMPLETE, principal=caller.name,

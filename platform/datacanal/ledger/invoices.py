@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from datacanal.domain.metering_errors import NothingToCredit, PeriodOpen
 from datacanal.domain.months import Month, month_of, months_between
-from datacanal.ledger.counting import of_account
+from datacanal.ledger.counting import of_account, of_everybody
 from datacanal.ledger.invoice_documents import Drafts
 from datacanal.ledger.invoicing import Counted, Priced, bills, credited
 from datacanal.ledger.models import AccountRow, BookRow, EventRow, InvoiceRow, SubscriptionRow
@@ -35,7 +35,9 @@ def close_period(session: Session, month: Month, now: datetime, new_id: NewId) -
 
 def previews(session: Session, account: str, month: Month) -> list[Invoice]:
     """What invoices of the account would say if the month were closed now; for a closed one, with later corrections."""
-    return [draft for _, draft in _drafts(session, account, month, book_of(session))]
+    book = book_of(session)
+    drafts = Drafts(session, month, book)
+    return [drafts.draft(*each) for each in bills(_counted(session, account, month, book.seq)).items()]
 
 
 def credit(session: Session, row: InvoiceRow, reason: str, now: datetime, new_id: NewId) -> Invoice:
@@ -51,7 +53,7 @@ def credit(session: Session, row: InvoiceRow, reason: str, now: datetime, new_id
         raise NothingToCredit(invoice=invoice.number)
     draft = Drafts(session, month, book).draft(lines[0].priced.party, lines)
     note = draft.model_copy(update={"kind": "credit_note", "corrects": invoice.number, "reason": reason})
-    return _issued(session, note, row.tenant, now, new_id, corrects=row.id)
+    return _issued(session, note, now, new_id, corrects=row.id)
 
 
 def counted_by(session: Session, row: InvoiceRow, before: InvoiceRow | None = None) -> int:
@@ -72,15 +74,11 @@ def book_of(session: Session) -> BookRow:
 
 
 def _issue(session: Session, month: Month, book: BookRow, now: datetime, new_id: NewId) -> None:
-    for account in session.scalars(select(AccountRow).order_by(AccountRow.tenant, AccountRow.id)).all():
-        for tenant, draft in _drafts(session, account.id, month, book):
-            _issued(session, draft, tenant, now, new_id)
-
-
-def _drafts(session: Session, account: str, month: Month, book: BookRow) -> Iterator[tuple[str, Invoice]]:
-    drafts, tenant = Drafts(session, month, book), session.get_one(AccountRow, account).tenant
-    for party, lines in bills(_counted(session, account, month, book.seq)).items():
-        yield tenant, drafts.draft(party, lines)
+    """All invoices of the month, from one reading of its events."""
+    whose = of_everybody(session.connection(), month.start, book.seq)
+    drafts = Drafts(session, month, book)
+    for party, lines in bills(monthly(session, [], whose, month, book.seq)).items():
+        _issued(session, drafts.draft(party, lines), now, new_id)
 
 
 def _counted(session: Session, account: str, month: Month, last: int) -> dict[Priced, Counted]:
@@ -94,14 +92,13 @@ def _of_invoice(counted: dict[Priced, Counted], invoice: Invoice) -> dict[Priced
     return {each: count for each, count in counted.items() if parties[each] == wanted}
 
 
-def _issued(
-    session: Session, draft: Invoice, tenant: str, now: datetime, new_id: NewId, corrects: str | None = None
-) -> Invoice:
-    number, owner = _number(session, draft, tenant, now), session.get_one(AccountRow, draft.account.id).principal
+def _issued(session: Session, draft: Invoice, now: datetime, new_id: NewId, corrects: str | None = None) -> Invoice:
+    account = session.get_one(AccountRow, draft.account.id)
+    number = _number(session, draft, account.tenant, now)
     issued = draft.model_copy(update={"id": new_id("inv"), "number": number, "issued_at": now})
     session.add(
         InvoiceRow(
-            id=issued.id, tenant=tenant, principal=owner, account_id=issued.account.id,
+            id=issued.id, tenant=account.tenant, principal=account.principal, account_id=issued.account.id,
             seller=issued.seller, kind=issued.kind, number=number, start=issued.start, currency=issued.currency,
             corrects=corrects, document=issued.model_dump_json(), issued_at=now,
         )
@@ -113,12 +110,14 @@ def _issued(
 def _number(session: Session, draft: Invoice, tenant: str, now: datetime) -> str:
     """Invoices count by their month, credit notes by the month that they are issued in, both in every tenant anew."""
     prefix = f"INV-{draft.period}-" if draft.kind == "invoice" else f"CRN-{month_of(now).name}-"
-    same = select(func.count()).where(InvoiceRow.tenant == tenant, InvoiceRow.number.startswith(prefix))
-    return f"{prefix}{session.scalars(same).one() + 1:06d}"
+    same = InvoiceRow.number.between(f"{prefix}000001", f"{prefix}999999")
+    last = session.scalar(select(func.max(InvoiceRow.number)).where(InvoiceRow.tenant == tenant, same))
+    return f"{prefix}{int((last or '0').removeprefix(prefix)) + 1:06d}"
 
 
 def _open_months(session: Session, book: BookRow, end: datetime) -> Iterator[Month]:
     """The months before that end that are not closed, from the first one in which there was anything."""
-    begins = [select(func.min(EventRow.at)), select(func.min(SubscriptionRow.decided_at))]
-    first = min((at for each in begins if (at := session.scalars(each).one()) is not None), default=end)
+    used = select(EventRow.at).order_by(EventRow.seq).limit(1)
+    begins = (session.scalar(used), session.scalar(select(func.min(SubscriptionRow.decided_at))))
+    first = min((at for at in begins if at is not None), default=end)
     return months_between(max(first.astimezone(UTC), book.closed_until), end)

@@ -26,9 +26,10 @@ def monthly(
     span = Span(month.start, month.end, last)
     connection = session.connection()
     sums = used(connection, _BY, whose, span), adjusted(connection, _BY, whose, span)
+    charged = _charged(*sums)
     found = {}
     for row in session.scalars(select(SubscriptionRow).where(*subscriptions)):
-        for tariff in _tariffs(session, row, *sums):
+        for tariff in _tariffs(session, row, charged.get(row.id, set())):
             priced = _priced(row, tariff, month)
             counted = _counted((row.id, tariff.id), *sums)
             if priced.is_active or counted != Counted():
@@ -40,11 +41,19 @@ def _counted(key: Group, use: Mapping[Group, Sum], corrections: Mapping[Group, S
     return Counted(use.get(key, NOTHING), corrections.get(key, NOTHING))
 
 
-def _tariffs(session: Session, row: SubscriptionRow, *sums: Mapping[Group, Sum]) -> list[TariffRow]:
+def _charged(*sums: Mapping[Group, Sum]) -> dict[str | None, set[str]]:
+    """By which tariffs the events of each subscription were charged."""
+    charged: dict[str | None, set[str]] = {}
+    for subscription, tariff in (group for each in sums for group in each):
+        if tariff is not None:
+            charged.setdefault(subscription, set()).add(tariff)
+    return charged
+
+
+def _tariffs(session: Session, row: SubscriptionRow, charged: set[str]) -> list[TariffRow]:
     """The subscription's, and whatever else its events were charged by."""
-    charged = {tariff for each in sums for subscription, tariff in each if subscription == row.id}
-    ids = sorted(tariff for tariff in {*charged, row.tariff_id} if tariff is not None)
-    return [session.get_one(TariffRow, tariff) for tariff in ids]
+    ids = charged | ({row.tariff_id} if row.tariff_id is not None else set())
+    return [session.get_one(TariffRow, tariff) for tariff in sorted(ids)]
 
 
 def _priced(row: SubscriptionRow, tariff: TariffRow, month: Month) -> Priced:
