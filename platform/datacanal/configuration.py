@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -19,70 +17,22 @@ from pydantic import (
     model_validator,
 )
 
+from datacanal.configured_values import (
+    EVERYWHERE,
+    LOOPBACK,
+    LakeName,
+    Listen,
+    SiteName,
+    Size,
+    check_control_url,
+    check_exchange_url,
+    host_of,
+)
 from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
 from datacanal.protocol.money import Currency, Price
 from datacanal.sign_in_section import SignInSection
-
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?\s*$")
-_UNITS = {
-    None: 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
-}  # fmt: skip
-_NAME = re.compile(r"^[^\W\d]\w{0,62}$")
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
-EVERYWHERE = ("0.0.0.0", "::", "[::]")  # noqa: S104  # compared, not bound
-
-
-def parse_size(value: object) -> int:
-    """Bytes of `"2GiB"`, `"500MB"` or a plain number of bytes."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = _SIZE.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('a size such as "2GiB" is needed')
-    return int(float(match[1]) * _UNITS[match[2]])
-
-
-def _check_name(value: str) -> str:
-    if not _NAME.match(value):
-        raise ValueError("a name begins with a letter and holds letters, digits and _ (at most 63)")
-    return value
-
-
-def _check_listen(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError('an address such as "127.0.0.1:8400" is needed')
-    return value
-
-
-def _check_control_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError('a URL such as "https://control.bank.example:8400" is needed')
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError("plain http is accepted on loopback only; use https")
-    return value.rstrip("/")
-
-
-def _check_exchange_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError('a URL such as "https://core.bank.example:8410" is needed')
-    return value.rstrip("/")
-
-
-def host_of(listen: str) -> str:
-    """The host of `host:port`."""
-    return listen.rpartition(":")[0]
-
-
-Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-SiteName = Annotated[str, AfterValidator(_check_name)]
-LakeName = Annotated[str, AfterValidator(_check_name)]
-Listen = Annotated[str, AfterValidator(_check_listen)]
 
 
 class Section(BaseModel):
@@ -237,10 +187,10 @@ class SiteSection(Section):
     """
 
     name: SiteName
-    control: Annotated[str, AfterValidator(_check_control_url)] = "http://127.0.0.1:8400"
+    control: Annotated[str, AfterValidator(check_control_url)] = "http://127.0.0.1:8400"
     ca: Path | None = None
     exchange: Listen = "127.0.0.1:8410"
-    exchange_url: Annotated[str, AfterValidator(_check_exchange_url)] | None = None
+    exchange_url: Annotated[str, AfterValidator(check_exchange_url)] | None = None
     pool: PoolSection = PoolSection()
     python: PythonSection = PythonSection()
     lakes: list[LakeSection] = Field(default_factory=list)

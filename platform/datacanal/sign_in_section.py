@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from datacanal.configured_values import LOOPBACK
 
 
 def is_guarded(url: str) -> bool:
@@ -16,7 +16,7 @@ def is_guarded(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
         )
     except ValueError:
         return False

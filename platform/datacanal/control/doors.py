@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from datacanal.certificates import fingerprint_in
-from datacanal.configuration import EVERYWHERE, ControlSection, host_of
+from datacanal.configuration import ControlSection
+from datacanal.configured_values import EVERYWHERE, host_of
 from datacanal.domain.errors import BadConfiguration, PortInUse
 from datacanal.homes import write_secret
 from datacanal.serving.doors import own_pair

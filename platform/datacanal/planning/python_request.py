@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from datacanal.configuration import parse_size
+from datacanal.configured_values import parse_size
 from datacanal.domain.errors import BadArgument, BadFunction
 from datacanal.domain.parameter_types import read_type
 from datacanal.protocol.plan import PythonCode, PythonGiven, PythonWork

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from datacanal.certificates import server_certificate
-from datacanal.configuration import EVERYWHERE, host_of
+from datacanal.configured_values import EVERYWHERE, host_of
 from datacanal.domain.errors import BadConfiguration
 from datacanal.homes import write_secret
 from datacanal.serving.tls import KeyPair, ensure_key_pair, open_server

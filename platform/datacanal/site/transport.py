@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datacanal.configuration import EVERYWHERE
+from datacanal.configured_values import EVERYWHERE
 from datacanal.serving.runner import HttpServer, address_of
 from datacanal.serving.tls import mutual_server
 from datacanal.site.control_link import ControlLink, SiteDoor

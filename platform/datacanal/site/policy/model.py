@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from datacanal.configuration import Section, Size
+from datacanal.configuration import Section
+from datacanal.configured_values import Size
 from datacanal.protocol.base import digest_of
 from datacanal.protocol.catalogue import PythonAccess, ReportedGrant
 from datacanal.protocol.labels import PolicyClass
