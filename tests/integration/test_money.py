@@ -7,10 +7,12 @@ import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tests.integration.developers import Town, a_key, made
 from tests.integration.gateway_scene import told
 from tests.integration.money_scene import INVOICES, Clock, closed, played, sold, the_book, used
+from tests.products import bars
 
 from datacanal.domain.usage import EventKind, Outcome
 from datacanal.ledger.book import Draft, append
