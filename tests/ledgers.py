@@ -35,7 +35,7 @@ def draft(number: int, **more: object) -> Draft:
         policy_digest="b" * 64, tariff_id="trf_1", calls=1, rows=10 * number, bytes=1000 + number, compute_ms=3,
         units=10 * number,
     )  # fmt: skip
-    return replace(plain, **more)
+    return plain._replace(**more)
 
 
 class TurnOfOthers:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 
 
 class Dimension(StrEnum):
@@ -56,7 +58,7 @@ class Amounts:
 
     def of(self, dimension: Dimension) -> int:
         """The amount of that dimension."""
-        return int(getattr(self, dimension))
+        return of_dimension(dimension)(self)
 
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(
@@ -73,6 +75,14 @@ class Amounts:
             self.bytes - other.bytes,
             self.compute_ms - other.compute_ms,
         )
+
+
+def of_dimension(dimension: Dimension) -> Callable[[Amounts], int]:
+    """What gives the amount of that dimension."""
+    return _OF[dimension]
+
+
+_OF: Mapping[Dimension, Callable[[Amounts], int]] = {each: attrgetter(each.value) for each in Dimension}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from datacanal.ledger.book import Draft
 from datacanal.ledger.charges import Charge, Charged, Replay
 from datacanal.ledger.charging import Counted, at_most, check_amounts, check_quotas
 from datacanal.ledger.holds import Held
-from datacanal.ledger.known import check_can_complete, check_same_query, request_after
+from datacanal.ledger.known import Known, check_can_complete, check_same_query, request_after
 from datacanal.ledger.page import Page, Reads
 
 _NOTHING = Amounts()
+_USAGE, _COMPLETE = EventKind.USAGE.value, Outcome.COMPLETE.value
 
 
 class Ask(Protocol):
@@ -39,11 +40,12 @@ class ChargeNow:
         reads.charges.append(self.charge)
 
     def act(self, page: Page) -> Charged | Replay:
-        before = _before(page, self.charge)
+        known = page.known(self.charge)
+        before = _before(page, self.charge, known)
         if before is not None:
             return before
         counted = _allowed(page, self.charge)
-        page.record(_draft(page, self.charge))
+        page.record(_draft(page, self.charge, known), self.charge.amounts)
         page.notice(self.charge.terms, counted)
         return _charged(page, self.charge, counted, page.at)
 
@@ -59,11 +61,12 @@ class HoldNow:
         reads.charges.append(self.charge)
 
     def act(self, page: Page) -> Charged | Replay:
-        before = _before(page, self.charge)
+        known = page.known(self.charge)
+        before = _before(page, self.charge, known)
         if before is not None:
             return before
         counted = _allowed(page, self.charge)
-        page.hold(Held(self.gateway, _draft(page, self.charge)))
+        page.hold(Held(self.gateway, _draft(page, self.charge, known)))
         return _charged(page, self.charge, counted, page.now)
 
 
@@ -141,12 +144,11 @@ class GiveUp:
         return len(lost)
 
 
-def _before(page: Page, charge: Charge) -> Charged | Replay | None:
-    """What the book has of the call, None where it is new or completes the last one under its request id.
+def _before(page: Page, charge: Charge, known: Known | None) -> Charged | Replay | None:
+    """What the book has of the call by what it knows of its request, None where it is new or completes the last one.
 
     Raises `IdempotencyConflict`, `RequestInProgress`, `HoldLost`.
     """
-    known = page.known(charge)
     check_can_complete(known, charge)
     if known is not None:
         check_same_query(known.product, known.query, charge)
@@ -154,7 +156,7 @@ def _before(page: Page, charge: Charge) -> Charged | Replay | None:
             return _charged_before(page, charge)
         if known.is_complete or charge.completes != known.receipt:
             return known.replay()
-    under_way = page.under_way(charge)
+    under_way = page.under_way(charge, known)
     if under_way is not None:
         check_same_query(under_way.product, under_way.query, charge)
         return _held_before(page, charge)
@@ -195,31 +197,31 @@ def _charged(page: Page, charge: Charge, counted: Sequence[Counted], at: datetim
     return Charged(charge.receipt, at, charge.amounts, units, page.left(charge.terms, counted))
 
 
-def _draft(page: Page, charge: Charge) -> Draft:
-    terms, amounts, known = charge.terms, charge.amounts, page.known(charge)
+def _draft(page: Page, charge: Charge, known: Known | None) -> Draft:
+    terms, amounts = charge.terms, charge.amounts
     return Draft(
-        id=charge.receipt,
-        kind=EventKind.USAGE,
-        outcome=Outcome.COMPLETE,
-        tenant=terms.tenant,
-        principal=charge.principal,
-        account_id=terms.account,
-        request_id=request_after(known, charge.request),
-        reserved_at=page.now,
-        unit=terms.unit.value,
-        subscription_id=terms.subscription,
-        key_id=charge.key,
-        product=terms.product,
-        version=charge.version,
-        snapshot=charge.snapshot,
-        query_digest=charge.query,
-        policy_digest=charge.policy,
-        tariff_id=terms.tariff,
-        calls=amounts.calls,
-        rows=amounts.rows,
-        bytes=amounts.bytes,
-        compute_ms=amounts.compute_ms,
-        units=amounts.of(terms.unit),
+        charge.receipt,
+        _USAGE,
+        _COMPLETE,
+        terms.tenant,
+        charge.principal,
+        terms.account,
+        request_after(known, charge.request),
+        page.now,
+        terms.unit.value,
+        terms.subscription,
+        charge.key,
+        terms.product,
+        charge.version,
+        charge.snapshot,
+        charge.query,
+        charge.policy,
+        terms.tariff,
+        amounts.calls,
+        amounts.rows,
+        amounts.bytes,
+        amounts.compute_ms,
+        amounts.of(terms.unit),
         corrects=None if known is None else known.first,
     )
 

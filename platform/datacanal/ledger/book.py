@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
-from typing import Any
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, insert, update
 
-from datacanal.domain.chain import FIELDS, digest, follow, instant
-from datacanal.domain.usage import Amounts, EventKind, Outcome
+from datacanal.domain.chain import FIELDS, canonical_of_call, digest_of, follow, instant
+from datacanal.domain.usage import Amounts
 from datacanal.ledger.models import BookRow, EventRow
-from datacanal.ledger.prepared import Lookup, Write
+from datacanal.ledger.prepared import Lookup, write_of
 from datacanal.ledger.tallies import count
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An event before it is in the book: every column of `EventRow` but number, time and hash."""
+class Draft(NamedTuple):
+    """An event before it is in the book: every column of `EventRow` but number, time and hash.
+
+    `kind` is an `EventKind`, `outcome` an `Outcome`.
+    """
 
     id: str
-    kind: EventKind
-    outcome: Outcome
+    kind: str
+    outcome: str
     tenant: str
     principal: str
     account_id: str
@@ -91,27 +94,19 @@ def extend(connection: Connection, end: End, drafts: Sequence[Draft], now: datet
     at = end.next_at(now)
     at_text = instant(at)
     seq, head = end.seq, end.head
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for draft in drafts:
         seq += 1
-        written = _written(draft)
-        reserved_at = draft.reserved_at
-        reserved_text = at_text if reserved_at is at else instant(reserved_at)
-        head = follow(head, digest((seq, *written[:3], at_text, reserved_text, *written[3:])))
-        row = dict(zip(FIELDS, (seq, *written[:3], at, reserved_at, *written[3:]), strict=True))
-        row["hash"] = head
-        rows.append(row)
+        said, rest, reserved_at = (seq, draft.id, str(draft.kind), str(draft.outcome)), _REST(draft), draft.reserved_at
+        head = follow(head, digest_of(canonical_of_call((*said, at_text, _text(reserved_at), *rest))))
+        rows.append((*said, at, reserved_at, *rest, head))
     _EVENTS.run(connection, rows)
-    _END.run(connection, [{"seq": seq, "head": head, "at": at}])
+    _END.run(connection, [(seq, head, at)])
     return End(seq, head, at, end.closed_until)
 
 
-def _written(draft: Draft) -> tuple[Any, ...]:
-    identity, kind, outcome, *rest = _VALUES(draft)
-    return (identity, str(kind), str(outcome), *rest)
-
-
-_VALUES = attrgetter(*(name for name in FIELDS if name not in ("seq", "at", "reserved_at")))
+_text = lru_cache(256)(instant)
+_REST = itemgetter(*(Draft._fields.index(name) for name in FIELDS[6:]))
 _BOOK = Lookup([BookRow.seq, BookRow.head, BookRow.at, BookRow.closed_until], [BookRow.id])
-_EVENTS = Write(insert(EventRow).values({name: bindparam(name) for name in (*FIELDS, "hash")}))
-_END = Write(update(BookRow).values({name: bindparam(name) for name in ("seq", "head", "at")}))
+_EVENTS = write_of(insert(EventRow), (*FIELDS, "hash"))
+_END = write_of(update(BookRow), ("seq", "head", "at"))

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, delete, insert, update
 
 from datacanal.domain.usage import Terms
-from datacanal.ledger.bursts import Counter, Counters, hit, left_of_burst, windows
+from datacanal.ledger.bursts import Counter, Counters, Window, windows
 from datacanal.ledger.charges import Left
 from datacanal.ledger.models import BurstRow
 from datacanal.ledger.prepared import Lookup, Write
@@ -23,6 +23,7 @@ class BurstRows:
         self._counters = Counters(now.timestamp())
         self._shelf: Shelf[str, Counter] = Shelf(self._read)
         self._whose: dict[str, Terms] = {}
+        self._windows: dict[int, tuple[Terms, Window]] = {}
 
     def fetch(self, terms: Iterable[Terms]) -> None:
         """Read at once what is needed for these."""
@@ -30,20 +31,29 @@ class BurstRows:
 
     def hit(self, terms: Terms) -> None:
         """Count a call. Raises `TooManyCalls`."""
-        if terms.burst is not None and terms.subscription is not None:
-            hit(self._loaded(terms), terms.burst, terms.subscription)
+        window = self._window(terms)
+        if window is not None:
+            window.hit()
 
     def left(self, terms: Terms) -> tuple[Left, ...]:
         """What is left, nothing where there is no limit."""
-        if terms.burst is None or terms.subscription is None:
-            return ()
-        return (left_of_burst(self._loaded(terms), terms.burst, terms.subscription),)
+        window = self._window(terms)
+        return () if window is None else (window.left(),)
 
     def write(self) -> None:
         """Write what was counted."""
         rows = [self._row(key, self._counters.counters[key]) for key in self._counters.changed]
-        _NEW.run(self._connection, [row for row in rows if self._shelf.get(str(row["its_key"])) is None])
-        _CHANGED.run(self._connection, [row for row in rows if self._shelf.get(str(row["its_key"])) is not None])
+        _NEW.run(self._connection, [row for row in rows if self._shelf.get(row[0]) is None])
+        _CHANGED.run(self._connection, [row[:3] for row in rows if self._shelf.get(row[0]) is not None])
+
+    def _window(self, terms: Terms) -> Window | None:
+        if terms.burst is None or terms.subscription is None:
+            return None
+        known = self._windows.get(id(terms))  # they are the same object in nearly all calls, and slow to compare
+        if known is None:
+            window = Window(self._loaded(terms), terms.burst, terms.subscription)
+            known = self._windows[id(terms)] = (terms, window)
+        return known[1]
 
     def _loaded(self, terms: Terms) -> Counters:
         for key in self._keys(terms):
@@ -58,10 +68,9 @@ class BurstRows:
             return ()
         return windows(terms.burst, terms.subscription, self._counters.now_s)
 
-    def _row(self, key: str, counter: Counter) -> dict[str, object]:
+    def _row(self, key: str, counter: Counter) -> tuple[str, int, float, str, str]:
         terms = self._whose[key]
-        whose = {"tenant": terms.tenant, "principal": terms.account}
-        return {"its_key": key, "count": counter.count, "until": counter.until, **whose}
+        return key, counter.count, counter.until, terms.tenant, terms.account
 
     def _read(self, keys: Collection[str]) -> Iterator[tuple[str, Counter]]:
         for key, count, until in _COUNTERS.rows(self._connection, [(key,) for key in keys]):
@@ -78,10 +87,12 @@ _NEW = Write(
     insert(BurstRow).values(
         key=bindparam("its_key"),
         **{name: bindparam(name) for name in ("count", "until", "tenant", "principal")},
-    )
+    ),
+    ("its_key", "count", "until", "tenant", "principal"),
 )
 _CHANGED = Write(
     update(BurstRow)
     .where(BurstRow.key == bindparam("its_key"))
-    .values(count=bindparam("count"), until=bindparam("until"))
+    .values(count=bindparam("count"), until=bindparam("until")),
+    ("its_key", "count", "until"),
 )

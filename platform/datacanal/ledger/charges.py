@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from datacanal.domain.usage import Amounts, Terms
 
@@ -29,9 +30,13 @@ class Charge:
     amounts: Amounts
     completes: str | None = None
 
+    @property
+    def is_keyed(self) -> bool:
+        """Whether its client chose the request id, so that another call may have had it."""
+        return not self.request.startswith("req:")
 
-@dataclass(frozen=True, slots=True)
-class Left:
+
+class Left(NamedTuple):
     """What is left of one quota or burst: for the fields RateLimit-Policy and RateLimit.
 
     `name` is `burst` or the quota's; `unit` is empty for calls; `amount` per `window_s`; `remaining` is never below 0,
@@ -49,8 +54,7 @@ class Left:
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
+class Charged(NamedTuple):
     """A call that stands in the book, or whose hold does."""
 
     receipt: str

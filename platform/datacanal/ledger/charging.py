@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from datacanal.domain.metering_errors import BadAmount, QuotaExhausted
-from datacanal.domain.usage import MOST_AMOUNT, Amounts, Dimension, Period, Quota, period_end, period_start
+from datacanal.domain.usage import (
+    MOST_AMOUNT,
+    Amounts,
+    Dimension,
+    Period,
+    Quota,
+    of_dimension,
+    period_end,
+    period_start,
+)
 from datacanal.ledger.charges import Left
 
 NOTICED_AT = (80, 100)
 """At which percentages of a quota its account is told."""
-
-
-_UNITS = {each: "" if each is Dimension.CALLS else each.value for each in Dimension}
 
 
 @lru_cache(256)
@@ -38,8 +44,10 @@ class Tally:
     percent: int = 0
     end: datetime = field(init=False)
     window_s: int = field(init=False)
+    of: Callable[[Amounts], int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.of = of_dimension(self.dimension)
         self.end, self.window_s = _end(self.start, self.period)
 
     @property
@@ -48,38 +56,63 @@ class Tally:
         return self.used + self.held
 
 
-@dataclass(frozen=True, slots=True)
 class Counted:
     """A quota and the meter of its period."""
 
-    quota: Quota
-    tally: Tally
+    __slots__ = ("_name", "_unit", "quota", "tally")
+
+    def __init__(self, quota: Quota, tally: Tally) -> None:
+        self.quota = quota
+        self.tally = tally
+        self._name = quota.name
+        self._unit = "" if quota.dimension is Dimension.CALLS else quota.dimension.value
+
+    def fits(self, asked: Amounts) -> bool:
+        """Whether so much more does."""
+        tally = self.tally
+        amount = tally.of(asked)
+        most = MOST_AMOUNT if self.quota.soft else self.quota.amount
+        return amount == 0 or tally.used + tally.held + amount <= most
+
+    def left(self, now: datetime) -> Left:
+        """What is left of it."""
+        quota, tally = self.quota, self.tally
+        amount, taken = quota.amount, tally.used + tally.held
+        return Left(
+            self._name,
+            amount,
+            tally.window_s,
+            self._unit,
+            amount - taken if taken < amount else 0,
+            _seconds_left(tally.end, now),
+            quota.soft,
+            taken / amount if amount else 1.0 + taken,
+        )
 
 
 def check_amounts(amounts: Amounts) -> None:
     """Raises `BadAmount` for one that is below 0 or above `MOST_AMOUNT`."""
-    each = (amounts.calls, amounts.rows, amounts.bytes, amounts.compute_ms)
-    if min(each) < 0 or max(each) > MOST_AMOUNT:
+    calls, rows, size, compute_ms = amounts.calls, amounts.rows, amounts.bytes, amounts.compute_ms
+    if not (
+        0 <= calls <= MOST_AMOUNT
+        and 0 <= rows <= MOST_AMOUNT
+        and 0 <= size <= MOST_AMOUNT
+        and 0 <= compute_ms <= MOST_AMOUNT
+    ):
         wrong = next(dimension for dimension in Dimension if not 0 <= amounts.of(dimension) <= MOST_AMOUNT)
         raise BadAmount(field=wrong.value, reason=f"{amounts.of(wrong)} is not between 0 and {MOST_AMOUNT}")
 
 
 def check_quotas(counted: Sequence[Counted], asked: Amounts, now: datetime) -> None:
     """Raises `QuotaExhausted`, which names all quotas that the amounts do not fit into."""
-    violated = [each for each in counted if not _fits(each, asked)]
+    violated = [each for each in counted if not each.fits(asked)]
     if violated:
         first = violated[0]
         raise QuotaExhausted(
             [each.quota.name for each in violated],
-            retry_after_s=max(1, _seconds_left(first.tally, now)),
+            retry_after_s=max(1, _seconds_left(first.tally.end, now)),
             first=_words(first, asked),
         )
-
-
-def _fits(counted: Counted, asked: Amounts) -> bool:
-    amount = asked.of(counted.quota.dimension)
-    most = MOST_AMOUNT if counted.quota.soft else counted.quota.amount
-    return amount == 0 or counted.tally.taken + amount <= most
 
 
 def _words(counted: Counted, asked: Amounts) -> str:
@@ -88,34 +121,17 @@ def _words(counted: Counted, asked: Amounts) -> str:
     return f"{quota.name}: {left} of {quota.amount} are left, {asked.of(quota.dimension)} were asked for"
 
 
-def left_of(counted: Iterable[Counted], now: datetime) -> tuple[Left, ...]:
-    """What is left of the quotas."""
-    return tuple(_left(each.quota, each.tally, now) for each in counted)
+@lru_cache(256)
+def _seconds_left(end: datetime, now: datetime) -> int:
+    return max(0, math.ceil((end - now).total_seconds()))
 
 
-def _left(quota: Quota, tally: Tally, now: datetime) -> Left:
-    amount, taken = quota.amount, tally.taken
-    return Left(
-        quota.name,
-        amount,
-        tally.window_s,
-        _UNITS[quota.dimension],
-        amount - taken if taken < amount else 0,
-        _seconds_left(tally, now),
-        quota.soft,
-        taken / amount if amount else 1.0 + taken,
-    )
-
-
-def _seconds_left(tally: Tally, now: datetime) -> int:
-    return max(0, math.ceil((tally.end - now).total_seconds()))
-
-
-def passed(quota: Quota, tally: Tally) -> Iterator[int]:
+def passed(quota: Quota, tally: Tally) -> Sequence[int]:
     """The percentages of the quota that are used by now and were not told yet."""
-    for percent in NOTICED_AT:
-        if tally.percent < percent and tally.used * 100 >= quota.amount * percent:
-            yield percent
+    used, amount = tally.used * 100, quota.amount
+    if used < amount * NOTICED_AT[0]:
+        return ()
+    return [percent for percent in NOTICED_AT if tally.percent < percent and used >= amount * percent]
 
 
 @lru_cache(256)

@@ -33,6 +33,7 @@ class Entry:
         self._keys: Shelf[str, _Key] = Shelf(self._read_keys)
         self._states: Shelf[str, str] = Shelf(self._read_states)
         self._used: set[str] = set()
+        self._entered: set[tuple[str | None, str | None]] = set()
 
     def fetch(self, charges: Collection[Charge]) -> None:
         """Read at once what `check` will ask for."""
@@ -41,23 +42,30 @@ class Entry:
 
     def check(self, charge: Charge) -> None:
         """Raises `KeyWrong`, `KeyRevoked`, `KeyExpired` or `SubscriptionNotActive`."""
-        if charge.key is not None:
-            self._check_key(charge.key)
-        subscription = charge.terms.subscription
+        key, subscription = charge.key, charge.terms.subscription
+        if (key, subscription) in self._entered:
+            return
+        if key is not None:
+            self._check_key(key)
         if subscription is not None and (state := self._states.get(subscription)) != "active":
             raise SubscriptionNotActive(
                 subscription=subscription, product=charge.terms.product, state=state or "not there"
             )
+        self._entered.add((key, subscription))
 
     def used(self, key: str | None) -> None:
         """The key was used; the book says when, to the minute."""
-        found = None if key is None else self._keys.get(key)
-        if key and found and (found.last_used_at is None or found.last_used_at <= self._now - _SAID_AGAIN):
+        if key is not None:
             self._used.add(key)
 
     def write(self) -> None:
         """Write when keys were used."""
-        _USED.run(self._connection, [{"its_id": key, "last_used_at": self._now} for key in self._used])
+        _USED.run(self._connection, [(key, self._now) for key in self._used if self._is_to_be_said(key)])
+
+    def _is_to_be_said(self, key: str) -> bool:
+        found = self._keys.get(key)
+        said_at = None if found is None else found.last_used_at
+        return said_at is None or said_at <= self._now - _SAID_AGAIN
 
     def _check_key(self, key: str) -> None:
         found = self._keys.get(key)
@@ -78,4 +86,7 @@ class Entry:
 
 _KEYS = Lookup([KeyRow.id, KeyRow.expires_at, KeyRow.revoked_at, KeyRow.last_used_at], [KeyRow.id])
 _STATES = Lookup([SubscriptionRow.id, SubscriptionRow.state], [SubscriptionRow.id])
-_USED = Write(update(KeyRow).where(KeyRow.id == bindparam("its_id")).values(last_used_at=bindparam("last_used_at")))
+_USED = Write(
+    update(KeyRow).where(KeyRow.id == bindparam("its_id")).values(last_used_at=bindparam("last_used_at")),
+    ("its_id", "last_used_at"),
+)

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -19,6 +19,7 @@ from datacanal.ledger.store import LedgerStore
 from datacanal.ledger.turns import CommitUnheard
 
 A = TypeVar("A")
+B = TypeVar("B", contravariant=True)
 _MOST = 256
 _AGAIN_AFTER_S = (0.0, 0.5, 1.0, 2.0)
 _log = structlog.get_logger()
@@ -34,10 +35,16 @@ class _Asked(Generic[A]):
     unheard: Callable[[Any], None] | None
 
 
-class GroupCommit(Generic[A]):
-    """`write` does the asks in one transaction, in order, and gives their answers; a thread calls it until `close`."""
+class Write(Protocol[B]):
+    """Does the asks in one transaction, in order, and gives their answers. `are_new`: they were not tried before."""
 
-    def __init__(self, store: LedgerStore, write: Callable[[Connection, Sequence[A]], list[Answer]]) -> None:
+    def __call__(self, connection: Connection, asks: Sequence[B], *, are_new: bool) -> list[Answer]: ...
+
+
+class GroupCommit(Generic[A]):
+    """What was asked for is written by a thread, until `close`."""
+
+    def __init__(self, store: LedgerStore, write: Write[A]) -> None:
         self._store = store
         self._write = write
         self._queue: deque[_Asked[A]] = deque()
@@ -97,9 +104,10 @@ class GroupCommit(Generic[A]):
 
     def _together(self, batch: list[_Asked[A]]) -> list[Answer]:
         with self._store.writing() as connection:
-            if not batch:
+            are_new = not batch
+            if are_new:
                 batch.extend(self._taken())  # not before: whoever asks while this waits for its turn comes along
-            return self._write(connection, [each.ask for each in batch])
+            return self._write(connection, [each.ask for each in batch], are_new=are_new)
 
     def _again(self, batch: list[_Asked[A]]) -> list[Answer]:
         """It may stand in the book or not; an ask that does is answered by what stands there."""
@@ -124,7 +132,7 @@ class GroupCommit(Generic[A]):
     def _alone(self, ask: A) -> Answer:
         try:
             with self._store.writing() as connection:
-                return self._write(connection, [ask])[0]
+                return self._write(connection, [ask], are_new=False)[0]
         except DatacanalError as error:
             return error
         except Exception as error:

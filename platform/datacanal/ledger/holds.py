@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, update
 from datacanal.domain.usage import Amounts, Dimension, EventKind, Outcome
 from datacanal.ledger.book import Draft, amounts_of
 from datacanal.ledger.models import HoldRow
-from datacanal.ledger.prepared import Lookup, Write
+from datacanal.ledger.prepared import Lookup, Write, write_of
 from datacanal.ledger.shelf import Shelf
 
 
@@ -34,13 +34,12 @@ class Held:
     def event(self, actual: Amounts, outcome: Outcome) -> Draft:
         """The event that it becomes."""
         kind = EventKind.ABORTED if outcome is Outcome.ABORTED else EventKind.USAGE
-        return replace(with_amounts(self.draft, actual), kind=kind, outcome=outcome)
+        return with_amounts(self.draft, actual)._replace(kind=kind.value, outcome=outcome.value)
 
 
 def with_amounts(draft: Draft, amounts: Amounts) -> Draft:
     """The draft with these amounts and the units that they are."""
-    return replace(
-        draft,
+    return draft._replace(
         calls=amounts.calls,
         rows=amounts.rows,
         bytes=amounts.bytes,
@@ -94,9 +93,9 @@ class Holds:
 
     def write(self) -> None:
         """Write what is new, changed or gone."""
-        _GONE.run(self._connection, [{"its_id": receipt} for receipt in self._gone])
+        _GONE.run(self._connection, [(receipt,) for receipt in self._gone])
         _NEW.run(self._connection, [_row(held) for held in self._new.values()])
-        _CHANGED.run(self._connection, [{"its_id": key, **_amounts(held)} for key, held in self._changed.items()])
+        _CHANGED.run(self._connection, [(key, *_amounts(held)) for key, held in self._changed.items()])
         self._gone.clear()
         self._new.clear()
         self._changed.clear()
@@ -117,22 +116,25 @@ _FOUR = ("calls", "rows", "bytes", "compute_ms")
 
 
 def _held(row: tuple[Any, ...]) -> Held:
-    draft = Draft(kind=EventKind.USAGE, outcome=Outcome.COMPLETE, **dict(zip(_OF_DRAFT, row[1:], strict=True)))
-    return Held(row[0], replace(draft, units=getattr(draft, draft.unit)))
+    draft = Draft(
+        kind=EventKind.USAGE.value, outcome=Outcome.COMPLETE.value, **dict(zip(_OF_DRAFT, row[1:], strict=True))
+    )
+    return Held(row[0], draft._replace(units=getattr(draft, draft.unit)))
 
 
-def _row(held: Held) -> dict[str, Any]:
-    return {"gateway_id": held.gateway, **{name: getattr(held.draft, name) for name in _OF_DRAFT}}
+def _row(held: Held) -> tuple[Any, ...]:
+    return (held.gateway, *(getattr(held.draft, name) for name in _OF_DRAFT))
 
 
-def _amounts(held: Held) -> dict[str, int]:
-    return {name: getattr(held.draft, name) for name in _FOUR}
+def _amounts(held: Held) -> tuple[int, ...]:
+    return tuple(getattr(held.draft, name) for name in _FOUR)
 
 
 _BY_RECEIPT = Lookup(_COLUMNS, [HoldRow.id])
 _OF_GATEWAY = Lookup(_COLUMNS, [HoldRow.gateway_id])
-_NEW = Write(insert(HoldRow).values({name: bindparam(name) for name in ("gateway_id", *_OF_DRAFT)}))
+_NEW = write_of(insert(HoldRow), ("gateway_id", *_OF_DRAFT))
 _CHANGED = Write(
-    update(HoldRow).where(HoldRow.id == bindparam("its_id")).values({name: bindparam(name) for name in _FOUR})
+    update(HoldRow).where(HoldRow.id == bindparam("its_id")).values({name: bindparam(name) for name in _FOUR}),
+    ("its_id", *_FOUR),
 )
-_GONE = Write(delete(HoldRow).where(HoldRow.id == bindparam("its_id")))
+_GONE = Write(delete(HoldRow).where(HoldRow.id == bindparam("its_id")), ("its_id",))

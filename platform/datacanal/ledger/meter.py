@@ -127,8 +127,8 @@ class Meter:
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
 
-    def _write(self, connection: Connection, asks: Sequence[Ask]) -> list[Answer]:
-        return perform(connection, asks, self._now())
+    def _write(self, connection: Connection, asks: Sequence[Ask], *, are_new: bool) -> list[Answer]:
+        return perform(connection, asks, self._now(), are_new=are_new)
 
     def _find(self, account: str, request: str) -> Replay | None:
         with self._store.reading() as connection:

@@ -10,7 +10,7 @@ from sqlalchemy.types import BigInteger
 
 from datacanal.domain.usage import Dimension, EventKind, Outcome, Period
 from datacanal.state.base import UtcDateTime
-from datacanal.storage.tables import NAMING, Owned, one_of
+from datacanal.storage.tables import COUNTER, NAMING, Owned, one_of
 
 _ID = String(64)
 _PRODUCT = String(127)
@@ -230,7 +230,7 @@ class EventRow(_Call, Owned, Base):
         Index(None, "corrects", sqlite_where=_CORRECTING, postgresql_where=_CORRECTING),
     )
 
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(COUNTER, primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(_ID, unique=True)
     kind: Mapped[str] = mapped_column(String(16))
     outcome: Mapped[str] = mapped_column(String(16))

@@ -13,7 +13,7 @@ from datacanal.ledger import book
 from datacanal.ledger.book import Draft, amounts_of
 from datacanal.ledger.burst_rows import BurstRows
 from datacanal.ledger.charges import Charge, Left
-from datacanal.ledger.charging import Counted, left_of
+from datacanal.ledger.charging import Counted
 from datacanal.ledger.entry import Entry
 from datacanal.ledger.holds import Held, Holds
 from datacanal.ledger.known import Known, Request, UnderWay, known_of, read_known, read_under_way, request_after
@@ -40,6 +40,7 @@ class Recorded:
 class Reads:
     """What a transaction will need, so that it is read at once."""
 
+    are_new: bool = False
     charges: list[Charge] = field(default_factory=list)
     receipts: list[str] = field(default_factory=list)
     counted: set[tuple[str, datetime]] = field(default_factory=set)
@@ -59,15 +60,19 @@ class Page:
         self._known: Shelf[Request, Known] = Shelf(lambda keys: read_known(connection, keys))
         self._under_way: Shelf[Request, UnderWay] = Shelf(lambda keys: read_under_way(connection, keys))
         self._drafts: list[Draft] = []
-
-    @property
-    def at(self) -> datetime:
+        self._fresh: dict[Request, Draft] = {}
+        self.at = self.end.next_at(now)
         """The time of the events that are written."""
-        return self.end.next_at(self.now)
 
     def fetch(self, reads: Reads) -> None:
         """Read what is needed, one statement for each kind of row."""
-        requests = [(each.terms.account, each.request) for each in reads.charges]
+        charges = reads.charges
+        if reads.are_new:
+            charges = [each for each in charges if each.is_keyed]
+            ours = [(each.terms.account, each.request) for each in reads.charges if not each.is_keyed]
+            self._known.put_absent(ours)
+            self._under_way.put_absent(ours)
+        requests = [(each.terms.account, each.request) for each in charges]
         self._known.fetch(requests)
         self._under_way.fetch([(whose, request_after(self._known.get((whose, it)), it)) for whose, it in requests])
         self.entry.fetch(reads.charges)
@@ -78,11 +83,15 @@ class Page:
 
     def known(self, charge: Charge) -> Known | None:
         """What was charged under the call's request id."""
-        return self._known.get((charge.terms.account, charge.request))
+        request = (charge.terms.account, charge.request)
+        fresh = self._fresh.pop(request, None)
+        if fresh is not None:
+            self._remember(request, fresh)
+        return self._known.get(request)
 
-    def under_way(self, charge: Charge) -> UnderWay | None:
-        """What is being answered under it."""
-        return self._under_way.get((charge.terms.account, request_after(self.known(charge), charge.request)))
+    def under_way(self, charge: Charge, known: Known | None) -> UnderWay | None:
+        """What is being answered under it, after what is known."""
+        return self._under_way.get((charge.terms.account, request_after(known, charge.request)))
 
     def event(self, receipt: str) -> Recorded | None:
         """What was written under the receipt before."""
@@ -95,7 +104,8 @@ class Page:
 
     def left(self, terms: Terms, counted: Sequence[Counted]) -> tuple[Left, ...]:
         """What is left of the burst and of the quotas."""
-        return (*self.bursts.left(terms), *left_of(counted, self.now))
+        now = self.now
+        return (*self.bursts.left(terms), *[each.left(now) for each in counted])
 
     def hold(self, held: Held) -> None:
         """Reserve."""
@@ -104,25 +114,29 @@ class Page:
         self._under_way.put(
             (draft.account_id, draft.request_id), UnderWay(draft.id, draft.product or "", draft.query_digest or "")
         )
-        self._grow(draft, _NOTHING, held.amounts)
+        self._grow_held(draft, held.amounts)
 
     def hold_more(self, held: Held, more: Amounts) -> None:
         """Reserve more under a hold."""
         self.holds.change(held.with_more(more))
-        self._grow(held.draft, _NOTHING, more)
+        self._grow_held(held.draft, more)
 
     def settle(self, held: Held, event: Draft) -> None:
         """A hold becomes its event, and what it held beyond that is given back."""
         self.holds.remove(held)
         self._under_way.put((event.account_id, event.request_id), None)
-        self._grow(event, _NOTHING, _NOTHING - held.amounts)
-        self.record(event)
+        self._grow_held(event, _NOTHING - held.amounts)
+        self.record(event, amounts_of(event))
 
-    def record(self, event: Draft) -> None:
-        """An event, written at the end."""
+    def record(self, event: Draft, amounts: Amounts) -> None:
+        """An event of these amounts, written at the end."""
         self._drafts.append(event)
-        self._remember(event)
-        self._grow(event, amounts_of(event), _NOTHING)
+        if event.corrects is None:
+            self._fresh[(event.account_id, event.request_id)] = event  # nearly always nobody asks for it any more
+        else:
+            self._remember((event.account_id, event.request_id.partition("#")[2]), event)
+        if event.subscription_id is not None:
+            self.tallies.grow_used(event.subscription_id, event.reserved_at, amounts)
 
     def notice(self, terms: Terms, counted: Collection[Counted]) -> None:
         """Tell the account of quotas that are nearly or wholly used."""
@@ -135,13 +149,12 @@ class Page:
         self.entry.write()
         self.bursts.write()
 
-    def _grow(self, call: Draft, used: Amounts, held: Amounts) -> None:
+    def _grow_held(self, call: Draft, held: Amounts) -> None:
         if call.subscription_id is not None:
-            self.tallies.grow(call.subscription_id, call.reserved_at, used, held)
+            self.tallies.grow_held(call.subscription_id, call.reserved_at, held)
 
-    def _remember(self, event: Draft) -> None:
+    def _remember(self, request: Request, event: Draft) -> None:
         later = known_of(event)
-        request = (event.account_id, event.request_id.partition("#")[2] if event.corrects else event.request_id)
         before = self._known.get(request) if event.corrects else None
         self._known.put(request, later if before is None else before.and_then(later))
 

@@ -6,16 +6,30 @@ making them anew for every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select, UpdateBase, and_, bindparam, or_, select
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Dialect,
+    Insert,
+    Select,
+    Update,
+    UpdateBase,
+    and_,
+    bindparam,
+    or_,
+    select,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 _Convert = Callable[[Any], Any]
+_Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 _Conversions = Sequence[tuple[int, _Convert]]
 _MOST = 256
 
@@ -43,7 +57,9 @@ class Lookup:
         cursor = connection.connection.cursor()
         try:
             cursor.execute(text, [value for key in known for value in _converted(key, ins)])
-            outs = self._outs.get(dialect.name) or self._convert(dialect, [each[1] for each in cursor.description])
+            outs = self._outs.get(dialect.name)
+            if outs is None:
+                outs = self._convert(dialect, [each[1] for each in cursor.description])
             return [_converted(row, outs) for row in cursor.fetchall()]
         finally:
             cursor.close()
@@ -70,35 +86,46 @@ class Lookup:
 
 
 class Write:
-    """An insertion, change or removal, for any number of rows; rows are given by the names of its parameters."""
+    """An insertion, change or removal, for any number of rows: the values of its parameters, as `order` names them."""
 
-    def __init__(self, statement: UpdateBase) -> None:
+    def __init__(self, statement: UpdateBase, order: Sequence[str]) -> None:
         self._statement = statement
-        self._prepared: dict[str, tuple[str, Sequence[str], _Conversions]] = {}
+        self._order = order
+        self._prepared: dict[str, tuple[str, _Pick, _Conversions]] = {}
 
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Write the rows, in their order."""
         if not rows:
             return
         dialect = connection.dialect
-        text, names, ins = self._prepared.get(dialect.name) or self._prepare(dialect)
+        text, pick, ins = self._prepared.get(dialect.name) or self._prepare(dialect)
         cursor = connection.connection.cursor()
         try:
-            cursor.executemany(text, [_converted([row[name] for name in names], ins) for row in rows])
+            cursor.executemany(text, [_converted(pick(row), ins) for row in rows])
         finally:
             cursor.close()
 
-    def _prepare(self, dialect: Dialect) -> tuple[str, Sequence[str], _Conversions]:
+    def _prepare(self, dialect: Dialect) -> tuple[str, _Pick, _Conversions]:
         compiled = _compiled(self._statement, dialect)
         names = compiled.positiontup or ()
         kinds: list[BindParameter[Any]] = [compiled.binds[name] for name in names]
         prepared = (
             compiled.string,
-            names,
+            _picking([self._order.index(name) for name in names]),
             _conversions([_of(kind.type, dialect).bind_processor(dialect) for kind in kinds]),
         )
         self._prepared[dialect.name] = prepared
         return prepared
+
+
+def write_of(statement: Insert | Update, names: Sequence[str]) -> Write:
+    """A statement that gives the columns of these names their values."""
+    return Write(statement.values({name: bindparam(name) for name in names}), names)
+
+
+def _picking(places: Sequence[int]) -> _Pick:
+    """An `itemgetter` gives what is at one place as it is."""
+    return itemgetter(*places) if len(places) > 1 else tuple
 
 
 def _compiled(statement: Select[Any] | UpdateBase, dialect: Dialect) -> SQLCompiler:
@@ -120,7 +147,7 @@ def _conversions(of: Sequence[_Convert | None]) -> _Conversions:
 
 def _converted(values: Sequence[Any], conversions: _Conversions) -> tuple[Any, ...]:
     if not conversions:
-        return tuple(values)
+        return values if isinstance(values, tuple) else tuple(values)
     changed = list(values)
     for place, convert in conversions:
         changed[place] = convert(changed[place])

@@ -25,9 +25,15 @@ class Shelf(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value, None where there is none."""
-        if key not in self._values:
+        try:
+            return self._values[key]
+        except KeyError:
             self.fetch((key,))
-        return self._values[key]
+            return self._values[key]
+
+    def put_absent(self, keys: Iterable[K]) -> None:
+        """None of these is there: they need not be read."""
+        self._values.update(dict.fromkeys(keys))
 
     def put(self, key: K, value: V | None) -> None:
         """What it is from now on."""

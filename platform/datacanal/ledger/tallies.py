@@ -29,6 +29,7 @@ class Tallies:
         self._write_first = write_first
         self._shelf: Shelf[_Meters, list[Tally]] = Shelf(self._read)
         self._of: dict[_Meters, list[Tally]] = {}
+        self._counted: dict[tuple[int, datetime], tuple[Terms, list[Counted]]] = {}
         self._new: dict[int, tuple[Tally, Terms]] = {}
         self._changed: dict[int, Tally] = {}
 
@@ -50,6 +51,13 @@ class Tallies:
 
     def counted(self, terms: Terms, at: datetime) -> list[Counted]:
         """Each quota with its meter of the instant's period, made where there is none."""
+        known = self._counted.get((id(terms), at))  # they are the same object in nearly all calls, and slow to compare
+        if known is None:
+            counted = self._find_or_make(terms, at)
+            known = self._counted[(id(terms), at)] = (terms, counted)
+        return known[1]
+
+    def _find_or_make(self, terms: Terms, at: datetime) -> list[Counted]:
         if terms.subscription is None:
             return []
         there = {(tally.dimension, tally.period): tally for tally in self.of(terms.subscription, at)}
@@ -58,12 +66,17 @@ class Tallies:
             for quota in terms.quotas
         ]
 
-    def grow(self, subscription: str, at: datetime, used: Amounts, held: Amounts) -> None:
-        """More is used and more is held, or less where an amount is below 0."""
+    def grow_used(self, subscription: str, at: datetime, used: Amounts) -> None:
+        """More is used, or less where an amount is below 0."""
         for tally in self.of(subscription, at):
-            tally.used += used.of(tally.dimension)
-            tally.held += held.of(tally.dimension)
-            self.changed(tally)
+            tally.used += tally.of(used)
+            self._changed[id(tally)] = tally
+
+    def grow_held(self, subscription: str, at: datetime, held: Amounts) -> None:
+        """More is held, or less where an amount is below 0."""
+        for tally in self.of(subscription, at):
+            tally.held += tally.of(held)
+            self._changed[id(tally)] = tally
 
     def changed(self, tally: Tally) -> None:
         """It is to be written."""
@@ -73,10 +86,7 @@ class Tallies:
         """Write what is new and what changed."""
         _NEW.run(
             self._connection,
-            [
-                {**_row(tally), "tenant": terms.tenant, "principal": terms.account}
-                for tally, terms in self._new.values()
-            ],
+            [(*_row(tally), terms.tenant, terms.account) for tally, terms in self._new.values()],
         )
         _CHANGED.run(self._connection, [_row(each) for key, each in self._changed.items() if key not in self._new])
 
@@ -116,20 +126,13 @@ def count(connection: Connection, events: Collection[tuple[str | None, datetime,
     counted = [(whose, at, amounts) for whose, at, amounts in events if whose is not None]
     tallies.fetch([(whose, at) for whose, at, _amounts in counted])
     for whose, at, amounts in counted:
-        tallies.grow(whose, at, amounts, Amounts())
+        tallies.grow_used(whose, at, amounts)
     tallies.write()
 
 
-def _row(tally: Tally) -> dict[str, object]:
-    return {
-        "its_subscription": tally.subscription,
-        "its_dimension": tally.dimension.value,
-        "its_period": tally.period.value,
-        "its_start": tally.start,
-        "used": tally.used,
-        "held": tally.held,
-        "noticed": tally.percent,
-    }
+def _row(tally: Tally) -> tuple[object, ...]:
+    its = (tally.subscription, tally.dimension.value, tally.period.value, tally.start)
+    return (*its, tally.used, tally.held, tally.percent)
 
 
 _METERS = Lookup(
@@ -144,6 +147,7 @@ _METERS = Lookup(
     ],
     [MeterRow.subscription_id, MeterRow.start],
 )
+_OF_ROW = ("its_subscription", "its_dimension", "its_period", "its_start", "used", "held", "noticed")
 _AMOUNTS: dict[str, Any] = {name: bindparam(name) for name in ("used", "held", "noticed")}
 _NEW = Write(
     insert(MeterRow).values(
@@ -154,7 +158,8 @@ _NEW = Write(
         tenant=bindparam("tenant"),
         principal=bindparam("principal"),
         **_AMOUNTS,
-    )
+    ),
+    (*_OF_ROW, "tenant", "principal"),
 )
 _CHANGED = Write(
     update(MeterRow)
@@ -164,5 +169,6 @@ _CHANGED = Write(
         MeterRow.period == bindparam("its_period"),
         MeterRow.start == bindparam("its_start"),
     )
-    .values(**_AMOUNTS)
+    .values(**_AMOUNTS),
+    _OF_ROW,
 )

@@ -20,6 +20,7 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "busy_timeout=10000",
     "temp_store=MEMORY",
+    "wal_autocheckpoint=4000",  # whoever commits then copies the log (16 MiB) into the database
     "recursive_triggers=ON",  # what a trigger keeps from being deleted cannot be replaced either
 )
 

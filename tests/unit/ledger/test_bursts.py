@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
 
 from datacanal.domain.metering_errors import TooManyCalls
 from datacanal.domain.usage import Burst
-from datacanal.ledger.bursts import Counters, hit, left_of_burst
+from datacanal.ledger.bursts import Counters, Window
 
 
 def calls(burst: Burst, at: list[float]) -> list[bool]:
@@ -18,11 +23,33 @@ def calls(burst: Burst, at: list[float]) -> list[bool]:
     for now_s in at:
         kept = Counters(now_s, kept.counters)
         try:
-            hit(kept, burst, "sub_1")
+            Window(kept, burst, "sub_1").hit()
             answers.append(True)
         except TooManyCalls:
             answers.append(False)
     return answers
+
+
+def calls_of_the_library(burst: Burst, at: list[float]) -> list[bool]:
+    """The same by the library's own strategy and storage, with the same clock."""
+    now_s = at[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("limits.storage.memory.time", SimpleNamespace(time=lambda: now_s))
+        storage = MemoryStorage()
+        limiter = SlidingWindowCounterRateLimiter(storage)
+        item = RateLimitItemPerSecond(burst.calls, burst.window_s)
+        answers = []
+        for now_s in at:  # noqa: B007  # the clock reads it
+            answers.append(limiter.hit(item, "sub_1"))
+        storage.timer.join()
+    return answers
+
+
+@given(at=st.lists(st.floats(0, 9), min_size=1, max_size=40), amount=st.integers(1, 5), window_s=st.integers(1, 3))
+def test_each_call_is_let_through_as_the_library_would(at: list[float], amount: int, window_s: int) -> None:
+    burst = Burst(amount, window_s)
+    at = sorted(1_000 + each for each in at)
+    assert calls(burst, at) == calls_of_the_library(burst, at)
 
 
 def test_a_refused_call_is_not_counted() -> None:
@@ -45,6 +72,6 @@ def test_no_window_of_the_clock_has_more_than_the_limit(at: list[float], amount:
 def test_what_is_left_comes_back_with_time(now_s: float, remaining: int, reset_s: int) -> None:
     kept = Counters(100.25)
     for _ in range(3):
-        hit(kept, Burst(4), "sub_1")
-    left = left_of_burst(Counters(now_s, kept.counters), Burst(4), "sub_1")
+        Window(kept, Burst(4), "sub_1").hit()
+    left = Window(Counters(now_s, kept.counters), Burst(4), "sub_1").left()
     assert (left.name, left.amount, left.window_s, left.remaining, left.reset_s) == ("burst", 4, 1, remaining, reset_s)

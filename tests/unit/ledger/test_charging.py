@@ -8,7 +8,7 @@ import pytest
 from tests.meters import AT, rows_a_day
 
 from datacanal.domain.usage import Amounts, Dimension, Period, Quota
-from datacanal.ledger.charging import Counted, Tally, at_most, check_quotas, left_of, passed
+from datacanal.ledger.charging import Counted, Tally, at_most, check_quotas, passed
 
 
 def tally(used: int = 0, held: int = 0, percent: int = 0) -> Tally:
@@ -27,12 +27,12 @@ def test_what_is_used_is_told_and_what_is_held_is_not(used: int, held: int, told
 
 
 def test_used_and_held_count_alike() -> None:
-    [left] = left_of([Counted(rows_a_day(100), tally(30, 50))], AT)
+    left = Counted(rows_a_day(100), tally(30, 50)).left(AT)
     assert (left.remaining, left.share) == (20, 0.8)
 
 
 def test_nothing_is_left_of_a_quota_that_is_over_or_of_none() -> None:
-    over, nothing = left_of([Counted(rows_a_day(100), tally(130)), Counted(rows_a_day(0), tally())], AT)
+    over, nothing = Counted(rows_a_day(100), tally(130)).left(AT), Counted(rows_a_day(0), tally()).left(AT)
     assert (over.remaining, over.share, nothing.remaining, nothing.share) == (0, 1.3, 0, 1.0)
 
 
@@ -47,7 +47,7 @@ def test_nothing_is_left_of_a_quota_that_is_over_or_of_none() -> None:
 def test_a_quota_begins_anew_with_its_period(
     start: datetime, period: Period, at: datetime, window_s: int, reset_s: int
 ) -> None:
-    [left] = left_of([Counted(Quota(Dimension.ROWS, 1, period), Tally("sub_1", Dimension.ROWS, period, start))], at)
+    left = Counted(Quota(Dimension.ROWS, 1, period), Tally("sub_1", Dimension.ROWS, period, start)).left(at)
     assert (left.window_s, left.reset_s) == (window_s, reset_s)
 
 

@@ -25,11 +25,13 @@ class Writer:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
+        self.were_new: list[bool] = []
         self.gate = threading.Event()
         self.gate.set()
         self.began = threading.Event()
 
-    def write(self, _connection: Connection, asks: Sequence[str]) -> list[str]:
+    def write(self, _connection: Connection, asks: Sequence[str], *, are_new: bool) -> list[str]:
+        self.were_new.append(are_new)
         self.began.set()
         self.gate.wait()
         if "bad" in asks:
@@ -160,3 +162,4 @@ def test_a_commit_that_was_not_heard_of_is_asked_for_again() -> None:
     writer = Writer()
     assert commits(store, writer, lambda group: group.ask("a")) == "a!"
     assert writer.batches == [["a"]] * 3
+    assert writer.were_new == [True, False, False]

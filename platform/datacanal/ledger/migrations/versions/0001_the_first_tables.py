@@ -78,7 +78,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "events",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=False),
@@ -108,8 +108,12 @@ def upgrade() -> None:
         sa.Column("corrects", sa.String(length=64), nullable=True),
         sa.Column("tenant", sa.String(length=128), nullable=False),
         sa.Column("principal", sa.String(length=128), nullable=False),
-        sa.CheckConstraint("kind IN ('usage', 'aborted', 'adjust', 'job')", name=op.f("ck_events_kind")),
-        sa.CheckConstraint("outcome IN ('complete', 'partial', 'aborted')", name=op.f("ck_events_outcome")),
+        sa.CheckConstraint(
+            "kind = 'usage' OR kind = 'aborted' OR kind = 'adjust' OR kind = 'job'", name=op.f("ck_events_kind")
+        ),
+        sa.CheckConstraint(
+            "outcome = 'complete' OR outcome = 'partial' OR outcome = 'aborted'", name=op.f("ck_events_outcome")
+        ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_events")),
         sa.UniqueConstraint("account_id", "request_id", name=op.f("uq_events_account_id_request_id")),
         sa.UniqueConstraint("id", name=op.f("uq_events_id")),
