@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from datacanal.cli.main import run
 from datacanal.client import Client
 from datacanal.client.requests import statement_request
 from datacanal.configuration import load_configuration
+from datacanal.gateway.webhook_signing import WebhookSecrets, signed
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -116,3 +118,25 @@ def test_the_commands_for_operators_work(client: Client, tmp_path: Path) -> None
     assert len(shown) > 8
     for command in shown:
         run_command(command.replace("tok_…", made))
+
+
+def test_the_python_for_developers_knows_a_genuine_notice(tmp_path: Path) -> None:
+    is_genuine = defined_in("developer.md", "is_genuine")
+    secrets, body, now = WebhookSecrets(tmp_path), b'{"type":"webhook.test"}', datetime.now(UTC)
+    secret = secrets.text_of("acc_1", 1)
+    sent = signed(secrets.bytes_of("acc_1", 1), "ntc_1", now, body)
+    assert is_genuine(secret, sent, body)
+    assert is_genuine(secret, {**sent, "webhook-signature": f"v1,b3RoZXI= {sent['webhook-signature']}"}, body)
+    assert not is_genuine(secret, sent, body + b" ")
+    assert not is_genuine(secret, {**sent, "webhook-id": "ntc_2"}, body)
+    assert not is_genuine(secrets.text_of("acc_1", 2), sent, body)
+    old = signed(secrets.bytes_of("acc_1", 1), "ntc_1", now - timedelta(hours=1), body)
+    assert not is_genuine(secret, old, body)
+
+
+def defined_in(guide: str, name: str) -> Any:
+    """The function of that name that a block of the guide defines."""
+    text = next(block for block in blocks(guide, "python") if f"def {name}(" in block)
+    names: dict[str, Any] = {}
+    exec(compile(text, guide, "exec"), names)  # noqa: S102  # our own guide
+    return names[name]
