@@ -28,10 +28,10 @@ from datacanal.configured_values import (
     check_exchange_url,
     host_of,
 )
+from datacanal.costs_section import CostsSection
 from datacanal.database_address import DatabaseAddress
 from datacanal.domain.errors import BadConfiguration, NotAvailable
 from datacanal.launcher_section import LauncherSection
-from datacanal.protocol.money import Currency, Price
 from datacanal.sign_in_section import SignInSection
 
 
@@ -64,15 +64,6 @@ class ControlSection(DoorSection):
     listen: Listen = "127.0.0.1:8400"
     sites: Listen | None = None
     database: DatabaseAddress = "sqlite"
-
-
-class CostsSection(Section):
-    """What jobs cost the service, for a product's margin: prices as text, of `currency`."""
-
-    currency: Currency = "CNY"
-    gib_scanned: Price = "0"
-    gib_crossed: Price = "0"
-    worker_hour: Price = "0"
 
 
 class GatewaySection(DoorSection):

@@ -37,12 +37,11 @@ def kill_gateways(folder: Path, database: str, kills: int) -> dict[str, int]:
     told, ended = Told(), threading.Event()
     with gateways(folder, home, 2) as running:
         clients = storm(running, key, SEED, CLIENTS, ended, told)
-        number = chance.randrange(2)
         for _ in range(kills):
             time.sleep(chance.uniform(*_EVERY_S))
-            number = 1 - number
-            running.await_ready(number)  # while the one that was killed before it is starting
+            number = chance.randrange(2)
             running.kill(number)
+            running.await_ready(number)
         time.sleep(1)
         ended.set()
         for each in clients:

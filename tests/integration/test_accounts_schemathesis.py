@@ -16,7 +16,7 @@ from tests.integration.developers import Town, a_key, subscribed
 from tests.integration.generated import answers
 from tests.products import ProductHome, serving
 
-CASES = 1200
+CASES = 400
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
@@ -27,7 +27,7 @@ class AccountsInThread:
         self._home = ProductHome(folder)
         self._home.product("pub.internal")
         self._home.product("pub.listed", visibility="listed")
-        self.token = self._home.token("ann", "publisher")
+        self.token = self._home.token("ann", "admin")
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
 
@@ -59,6 +59,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsInThre
         yield running
 
 
+@pytest.mark.timeout(400)
 def test_the_account_routes_keep_their_document(running: AccountsInThread) -> None:
     session = requests.Session()
     document = session.get(f"{running.url}/v1/openapi.json", timeout=30).json()

@@ -118,7 +118,7 @@ def test_what_http_itself_refuses_is_a_problem_document_too(tmp_path: Path) -> N
     async def scene(client: httpx.AsyncClient, _running: Running, _home: ProductHome) -> None:
         assert await told(client, "/v2") == (404, "not_found")
         assert await told(client, f"{BARS}/exports") == (404, "not_found")
-        assert await told(client, "/v1/keys") == (404, "not_found")
+        assert await told(client, "/v1/nowhere") == (404, "not_found")
         assert await told(client, DATA, method="DELETE") == (405, "method_not_allowed")
         assert await told(client, DATA, method="POST") == (405, "method_not_allowed")
         assert await told(client, f"{BARS}/estimate") == (405, "method_not_allowed")

@@ -73,6 +73,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayInThrea
         yield running
 
 
+@pytest.mark.timeout(400)
 def test_the_gateway_keeps_its_documents(running: GatewayInThread) -> None:
     session = requests.Session()
     paths = ("/openapi.json", "/v1/products/pub.types/openapi.json")

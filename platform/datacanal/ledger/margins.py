@@ -9,7 +9,7 @@ from fractions import Fraction
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from datacanal.configuration import CostsSection
+from datacanal.costs_section import CostsSection
 from datacanal.domain.money import Rounding, money_text, rounded_minor
 from datacanal.domain.months import Month
 from datacanal.domain.usage import EventKind, job_request

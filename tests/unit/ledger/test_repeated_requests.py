@@ -34,7 +34,9 @@ def test_a_repeated_key_is_answered_from_the_first_and_costs_nothing(ann: Subscr
     first = ann.charge(request="key:a")
     ann.one(ChargeNow(first))
     again = ann.one(ChargeNow(ann.charge(request="key:a", rows=99)))
-    assert again == Replay(first.receipt, "pub.bars", "1.0.0", "snp_1", first.amounts, 10, is_complete=True)
+    assert again == Replay(
+        first.receipt, "pub.bars", "1.0.0", "snp_1", first.amounts, 10, is_complete=True, query="q" * 64
+    )
     assert ann.one(HoldNow(ann.charge(request="key:a"), "gw")) == again
     assert len(ann.events()) == 1
 
@@ -92,13 +94,15 @@ def broken(ann: Subscriber, rows: int = 4) -> Charge:
 def test_what_was_broken_off_is_completed_for_what_was_not_paid(ann: Subscriber) -> None:
     first = broken(ann)
     replay = ann.one(ChargeNow(ann.charge(request="key:a")))
-    assert replay == Replay(first.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 4, 4, 4), 4, is_complete=False)
+    assert replay == Replay(
+        first.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 4, 4, 4), 4, is_complete=False, query="q" * 64
+    )
     rest = ann.charge(request="key:a", amounts=Amounts(0, 6, 6, 0), completes=replay.receipt)
     ann.one(ChargeNow(rest))
     _, event = ann.events()
     assert (event.request_id, event.corrects, event.rows) == ("2#key:a", first.receipt, 6)
     assert ann.one(ChargeNow(ann.charge(request="key:a"))) == Replay(
-        rest.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 10, 10, 4), 10, is_complete=True
+        rest.receipt, "pub.bars", "1.0.0", "snp_1", Amounts(1, 10, 10, 4), 10, is_complete=True, query="q" * 64
     )
 
 
