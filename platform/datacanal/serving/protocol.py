@@ -85,7 +85,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
-            self._rest_deadline = self.loop.call_later(REST_DEADLINE_S, self.transport.close)
+            self._rest_deadline = self.loop.call_later(_spread(REST_DEADLINE_S), self.transport.close)
         super().on_response_complete()
 
     def on_message_complete(self) -> None:
@@ -97,8 +97,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._head_bytes = 0
-        allowed_s = HEAD_DEADLINE_S * (1 + _SPREAD * random.random())  # noqa: S311  # nothing is kept secret by it
-        self._head_deadline = self.loop.call_later(allowed_s, self._head_late)
+        self._head_deadline = self.loop.call_later(_spread(HEAD_DEADLINE_S), self._head_late)
 
     def _head_arrived(self) -> None:
         if self._head_deadline is not None:
@@ -123,6 +122,10 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _end_with(self, answer: bytes) -> None:
         self.transport.write(answer)
         self.transport.close()
+
+
+def _spread(deadline_s: float) -> float:
+    return deadline_s * (1 + _SPREAD * random.random())  # noqa: S311  # nothing is kept secret by it
 
 
 @cache
