@@ -12,8 +12,8 @@ from sqlalchemy.exc import OperationalError
 
 from datacanal.domain.errors import StoreUnavailable
 from datacanal.gateway.loading import Loader
-from datacanal.gateway.looking import SharedLook
 from datacanal.gateway.view import View
+from datacanal.looking import SharedLook
 from datacanal.serving.handlers import failure_fields
 from datacanal.state import MIGRATIONS, PLACE
 from datacanal.storage.databases import open_to_read

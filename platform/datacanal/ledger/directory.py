@@ -5,11 +5,11 @@ Everything is read at once, so that a key that is there is found as fast as one 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -22,6 +22,7 @@ from datacanal.ledger.entitled import HeldKey
 from datacanal.ledger.models import AccountRow, ChangeRow, KeyRow, SubscriptionRow
 from datacanal.ledger.store import LedgerStore
 from datacanal.ledger.terms import terms_of
+from datacanal.looking import SharedLook
 
 _LOOK_S = 0.1
 _NONE: Mapping[str, Terms] = MappingProxyType({})
@@ -45,6 +46,7 @@ class Directory:
         self._entries = Entries(-1, {}, {})
         self._one = threading.Lock()
         self._closing = threading.Event()
+        self._shared = SharedLook(self._catch_up)
         self._thread = threading.Thread(target=self._watch, name="directory", daemon=True)
 
     @property
@@ -71,7 +73,8 @@ class Directory:
 
     async def catch_up(self, before: int) -> bool:
         """Read what was written until now; whether more is known than at that number. Asked before a refusal."""
-        return await asyncio.to_thread(self._catch_up, before)
+        await self._shared.join()
+        return self.number != before
 
     def close(self) -> None:
         """Stop watching."""
@@ -79,12 +82,9 @@ class Directory:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _catch_up(self, before: int) -> bool:
-        try:
+    def _catch_up(self) -> None:
+        with suppress(Exception):  # the watching thread says what is wrong with the book
             self._read()
-        except Exception:  # the watching thread says what is wrong with the book
-            return False
-        return self.number != before
 
     def _watch(self) -> None:
         is_failing = False

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from datacanal.gateway.looking import SharedLook
+from datacanal.looking import SharedLook
 
 
 class Looks:
