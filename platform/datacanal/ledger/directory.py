@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,8 +21,10 @@ from datacanal.domain.usage import Terms
 from datacanal.ledger.entitled import HeldKey
 from datacanal.ledger.models import AccountRow, ChangeRow, KeyRow, SubscriptionRow
 from datacanal.ledger.store import LedgerStore
+from datacanal.ledger.tariffs import listed_tariffs
 from datacanal.ledger.terms import terms_of
 from datacanal.looking import SharedLook
+from datacanal.protocol.money import TariffView
 
 _LOOK_S = 0.1
 _NONE: Mapping[str, Terms] = MappingProxyType({})
@@ -31,11 +33,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Entries:
-    """What the directory said in one moment: keys by id; active subscriptions by tenant and principal, then product."""
+    """What the directory said in one moment.
+
+    Keys by id; active subscriptions by tenant and principal, then product; listed tariffs by tenant and product.
+    """
 
     number: int
     keys: Mapping[str, HeldKey]
     subscribed: Mapping[tuple[str, str], Mapping[str, Terms]]
+    listed: Mapping[tuple[str, str], Sequence[TariffView]]
 
 
 class Directory:
@@ -43,7 +49,7 @@ class Directory:
 
     def __init__(self, store: LedgerStore) -> None:
         self._store = store
-        self._entries = Entries(-1, {}, {})
+        self._entries = Entries(-1, {}, {}, {})
         self._one = threading.Lock()
         self._closing = threading.Event()
         self._shared = SharedLook(self._catch_up)
@@ -65,6 +71,10 @@ class Directory:
     def terms(self, tenant: str, principal: str, product: str) -> Terms | None:
         """The active subscription of the principal's account to the product."""
         return self.subscribed(tenant, principal).get(product)
+
+    def listed(self, tenant: str, product: str) -> Sequence[TariffView]:
+        """The tariffs that the product is offered at."""
+        return self._entries.listed.get((tenant, product), ())
 
     def open(self) -> None:
         """Read the book, and begin to watch it."""
@@ -102,10 +112,10 @@ class Directory:
         with self._one, self._store.reading_rows() as session:
             number = session.scalars(select(ChangeRow.number)).one()
             if number != self.number:
-                self._entries = Entries(number, *_everything(session))
+                self._entries = Entries(number, *_granted(session), listed_tariffs(session))
 
 
-def _everything(session: Session) -> tuple[dict[str, HeldKey], dict[tuple[str, str], dict[str, Terms]]]:
+def _granted(session: Session) -> tuple[dict[str, HeldKey], dict[tuple[str, str], dict[str, Terms]]]:
     accounts = {row.id: row for row in session.scalars(select(AccountRow))}
     subscribed: dict[tuple[str, str], dict[str, Terms]] = defaultdict(dict)
     granted: dict[str, tuple[AccountRow, str, Terms]] = {}
