@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections.abc import Iterator
@@ -73,7 +74,7 @@ def rechecked(text: str, rng: random.Random) -> str:
 def test_ten_thousand_mutated_keys_are_all_refused(book: tuple[Subscribers, Directory, Callers]) -> None:
     writer, directory, callers = book
     right = [writer.key(writer.subscription(f"dev{number}", "pub.bars")) for number in range(3)]
-    directory._catch_up(-1)
+    asyncio.run(directory.catch_up(-1))
     seed = int(os.environ.get("DATACANAL_SEED", "6"))
     print(f"DATACANAL_SEED={seed} replays the run")  # noqa: T201
     rng, refused = random.Random(seed), set()
@@ -94,7 +95,7 @@ def test_ten_thousand_mutated_keys_are_all_refused(book: tuple[Subscribers, Dire
 def test_a_key_speaks_for_the_principal_of_its_account(book: tuple[Subscribers, Directory, Callers]) -> None:
     writer, directory, callers = book
     key = writer.key(writer.subscription("dev", "pub.bars"))
-    directory._catch_up(-1)
+    asyncio.run(directory.catch_up(-1))
     caller = callers.caller(NOBODY, f"bearer  {key} ", NOW)
     assert (caller.principal.tenant, caller.principal.name, caller.principal.role) == ("default", "dev", "developer")
     assert set(caller.subscribed) == {"pub.bars"}
@@ -108,7 +109,7 @@ def test_what_became_of_a_key_is_told_to_who_has_its_secret_alone(
     expired = writer.key(subscription, expires_at=NOW)
     revoked = writer.key(subscription, revoked_at=NOW - timedelta(days=1), expires_at=NOW)
     other = keys.parsed(writer.key(subscription)).secret
-    directory._catch_up(-1)
+    asyncio.run(directory.catch_up(-1))
     for key, error in ((expired, KeyExpired), (revoked, KeyRevoked)):
         with pytest.raises(error):
             callers.caller(NOBODY, f"Bearer {key}", NOW)
@@ -122,7 +123,7 @@ def test_a_key_does_not_open_what_its_principal_may_read_by_itself(
 ) -> None:
     writer, directory, callers = book
     key = writer.key(writer.subscription("ann", "pub.other"))
-    directory._catch_up(-1)
+    asyncio.run(directory.catch_up(-1))
     by_key = callers.caller(NOBODY, f"Bearer {key}", NOW)
     internal = product("snp_a")
     assert is_open_to(internal, Caller(Principal("default", "ann", "developer")))
