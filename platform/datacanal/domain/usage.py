@@ -77,12 +77,12 @@ class Amounts:
         )
 
 
-def of_dimension(dimension: Dimension) -> Callable[[Amounts], int]:
-    """What gives the amount of that dimension."""
+def of_dimension(dimension: Dimension) -> Callable[[object], int]:
+    """What gives the amount of that dimension, of whatever has amounts."""
     return _OF[dimension]
 
 
-_OF: Mapping[Dimension, Callable[[Amounts], int]] = {each: attrgetter(each.value) for each in Dimension}
+_OF: Mapping[Dimension, Callable[[object], int]] = {each: attrgetter(each.value) for each in Dimension}
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class ChargeNow:
         if before is not None:
             return before
         counted = _allowed(page, self.charge)
-        page.record(_draft(page, self.charge, known), self.charge.amounts)
+        page.record(_draft(page, self.charge, known))
         page.notice(self.charge.terms, counted)
         return _charged(page, self.charge, counted, page.at)
 

@@ -44,7 +44,8 @@ class Tally:
     percent: int = 0
     end: datetime = field(init=False)
     window_s: int = field(init=False)
-    of: Callable[[Amounts], int] = field(init=False)
+    of: Callable[[object], int] = field(init=False)
+    """The amount of its dimension, of whatever has amounts."""
 
     def __post_init__(self) -> None:
         self.of = of_dimension(self.dimension)

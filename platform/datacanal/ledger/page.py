@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from datacanal.domain.usage import Amounts, Terms
 from datacanal.ledger import book
-from datacanal.ledger.book import Draft, amounts_of
+from datacanal.ledger.book import Draft
 from datacanal.ledger.burst_rows import BurstRows
 from datacanal.ledger.charges import Charge, Left
 from datacanal.ledger.charging import Counted
@@ -126,17 +126,17 @@ class Page:
         self.holds.remove(held)
         self._under_way.put((event.account_id, event.request_id), None)
         self._grow_held(event, _NOTHING - held.amounts)
-        self.record(event, amounts_of(event))
+        self.record(event)
 
-    def record(self, event: Draft, amounts: Amounts) -> None:
-        """An event of these amounts, written at the end."""
+    def record(self, event: Draft) -> None:
+        """An event, written at the end."""
         self._drafts.append(event)
         if event.corrects is None:
             self._fresh[(event.account_id, event.request_id)] = event  # nearly always nobody asks for it any more
         else:
             self._remember((event.account_id, event.request_id.partition("#")[2]), event)
         if event.subscription_id is not None:
-            self.tallies.grow_used(event.subscription_id, event.reserved_at, amounts)
+            self.tallies.grow_used(event.subscription_id, event.reserved_at, event)
 
     def notice(self, terms: Terms, counted: Collection[Counted]) -> None:
         """Tell the account of quotas that are nearly or wholly used."""

@@ -66,8 +66,8 @@ class Tallies:
             for quota in terms.quotas
         ]
 
-    def grow_used(self, subscription: str, at: datetime, used: Amounts) -> None:
-        """More is used, or less where an amount is below 0."""
+    def grow_used(self, subscription: str, at: datetime, used: object) -> None:
+        """More is used, by the amounts that this has, or less where one is below 0."""
         for tally in self.of(subscription, at):
             tally.used += tally.of(used)
             self._changed[id(tally)] = tally

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
-from datacanal.domain.chain import BEGINNING, FIELDS, canonical, digest, follow, instant
+from datacanal.domain.chain import BEGINNING, FIELDS, canonical, canonical_of_call, digest, follow, instant
 
 VALUES: list[object] = [None] * len(FIELDS)
 
@@ -31,6 +33,32 @@ def test_values_of_other_types_are_other_texts() -> None:
 def test_what_no_event_holds_is_not_hashed() -> None:
     with pytest.raises(TypeError):
         canonical([b"bytes"])
+
+
+TEXT = st.text(st.characters(codec=None), max_size=8)
+SAID = st.none() | TEXT
+NUMBER = st.integers(-(2**63), 2**63)
+
+
+@given(
+    first=st.tuples(NUMBER, TEXT, st.just("usage"), st.just("partial"), st.just("2026"), st.just("2025")),
+    who=st.tuples(*[SAID] * 5),
+    request=TEXT,
+    what=st.tuples(*[SAID] * 7),
+    amounts=st.tuples(*[NUMBER] * 8),
+    last=st.tuples(SAID, SAID),
+)
+def test_the_text_that_is_made_faster_is_the_same(
+    first: tuple[object, ...],
+    who: tuple[object, ...],
+    request: str,
+    what: tuple[object, ...],
+    amounts: tuple[int, ...],
+    last: tuple[object, ...],
+) -> None:
+    values = (*first, *who, request, *what, *amounts, *last)
+    assert len(values) == len(FIELDS)
+    assert canonical_of_call(values) == canonical(values)
 
 
 def test_one_instant_has_one_text_whatever_its_zone() -> None:

@@ -72,6 +72,20 @@ async def _look_until_dead(meter: Meter) -> None:
 # ---------------------------------------------------------------- many at once
 
 
+def test_a_call_that_stands_in_the_book_is_answered_by_it_and_spoils_no_other(ann: Subscriber) -> None:
+    """Calls under ids of ours are not looked for first."""
+
+    async def do(meter: Meter) -> None:
+        charge, other = ann.charge(), ann.charge()
+        first = await meter.charge(charge)
+        with meter.expecting(), meter.expecting():
+            again, later = await asyncio.gather(meter.charge(charge), meter.charge(other))
+        assert (again.receipt, again.at, later.receipt) == (first.receipt, first.at, other.receipt)
+
+    with_meter(ann, do)
+    assert [event.seq for event in ann.events()] == [1, 2]
+
+
 def test_64_callers_of_four_processes_get_the_most_that_fits_and_not_a_row_more(
     ann: Subscriber, process: Start
 ) -> None:
