@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from sqlalchemy import insert, select, update
 from tests.meters import AT, Subscriber
 
+from datacanal.domain.chain import FIELDS, digest, follow
 from datacanal.domain.errors import IdempotencyConflict
 from datacanal.domain.metering_errors import (
     HoldLost,
@@ -32,7 +33,7 @@ from datacanal.domain.metering_errors import (
 from datacanal.domain.usage import Amounts, Dimension, EventKind, Outcome, Period, Quota, period_start
 from datacanal.ledger.asks import Ask, ChargeNow, GiveUp, HoldNow, Settle, Take
 from datacanal.ledger.book import Draft, append
-from datacanal.ledger.chain import link
+from datacanal.ledger.chain import stored
 from datacanal.ledger.charges import Charge, Charged, Replay
 from datacanal.ledger.models import BookRow, EventRow, HoldRow, KeyRow, SubscriptionRow
 from datacanal.ledger.store import LedgerStore
@@ -282,7 +283,8 @@ class Metering(RuleBasedStateMachine):
             since = select(EventRow.__table__).where(EventRow.seq > self.seq).order_by(EventRow.seq)
             for row in connection.execute(since):
                 assert row.seq == self.seq + 1
-                self.seq, self.head = row.seq, link(self.head, row._mapping)
+                told = digest(stored([row._mapping[name] for name in FIELDS]))
+                self.seq, self.head = row.seq, follow(self.head, told)
                 assert row.hash == self.head
             assert connection.execute(select(BookRow.seq, BookRow.head)).one() == (self.seq, self.head)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,10 @@ from datacanal.cli.main import run
 from datacanal.client import Client
 from datacanal.client.requests import statement_request
 from datacanal.configuration import load_configuration
+from datacanal.domain.tariff import total
+from datacanal.gateway.webhook_signing import WebhookSecrets, signed
+from datacanal.ledger.tariffs import prices_of
+from datacanal.protocol.money import Tariff
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -44,7 +50,12 @@ def client(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
 
 def blocks(guide: str, language: str) -> list[str]:
     """The code blocks of that language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / guide).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```$", guide_text(guide), re.DOTALL | re.MULTILINE)
+
+
+def guide_text(guide: str) -> str:
+    """The guide as it is written."""
+    return (DOCS / guide).read_text("utf-8")
 
 
 def commands(guide: str) -> list[str]:
@@ -116,3 +127,35 @@ def test_the_commands_for_operators_work(client: Client, tmp_path: Path) -> None
     assert len(shown) > 8
     for command in shown:
         run_command(command.replace("tok_…", made))
+
+
+def test_the_python_for_developers_knows_a_genuine_notice(tmp_path: Path) -> None:
+    is_genuine = defined_in("developer.md", "is_genuine")
+    secrets, body, now = WebhookSecrets(tmp_path), b'{"type":"webhook.test"}', datetime.now(UTC)
+    secret = secrets.text_of("acc_1", 1)
+    sent = signed(secrets.bytes_of("acc_1", 1), "ntc_1", now, body)
+    assert is_genuine(secret, sent, body)
+    assert is_genuine(secret, {**sent, "webhook-signature": f"v1,b3RoZXI= {sent['webhook-signature']}"}, body)
+    assert not is_genuine(secret, sent, body + b" ")
+    assert not is_genuine(secret, {**sent, "webhook-id": "ntc_2"}, body)
+    assert not is_genuine(secrets.text_of("acc_1", 2), sent, body)
+    old = signed(secrets.bytes_of("acc_1", 1), "ntc_1", now - timedelta(hours=1), body)
+    assert not is_genuine(secret, old, body)
+
+
+def test_the_examples_of_a_tariff_come_to_what_the_guide_says() -> None:
+    offered = tomllib.loads(blocks("money.md", "toml")[0])
+    rows = re.findall(r"^\| ([0-9,]+)(?:, `(.*?)`)? \|.* \| ([0-9,.]+) \|$", guide_text("money.md"), re.MULTILINE)
+    assert len(rows) == 4
+    for units, changed, amount in rows:
+        prices = prices_of(Tariff.model_validate({**offered, **tomllib.loads(changed)}))
+        due = total(prices, int(units.replace(",", "")), is_active=True)
+        assert f"{due / 100:,.2f}" == amount
+
+
+def defined_in(guide: str, name: str) -> Any:
+    """The function of that name that a block of the guide defines."""
+    text = next(block for block in blocks(guide, "python") if f"def {name}(" in block)
+    names: dict[str, Any] = {}
+    exec(compile(text, guide, "exec"), names)  # noqa: S102  # our own guide
+    return names[name]

@@ -116,6 +116,10 @@ class Connection:
         headers = {"Idempotency-Key": key or self._new_key()}
         return self._read(document, self.call("POST", path, json=_as_json(body), headers=headers))
 
+    def get_once(self, path: str, headers: Mapping[str, str]) -> httpx.Response:
+        """GET of what costs something: however often it is repeated, it is charged once."""
+        return self.call("GET", path, headers={**headers, "Idempotency-Key": self._new_key()})
+
     @contextmanager
     def stream(self, path: str, *, query: Mapping[str, Any], headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         """An answer whose body is read while it arrives; once open, a broken link raises `httpx.TransportError`."""

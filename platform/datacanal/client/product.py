@@ -36,12 +36,13 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 @dataclass(frozen=True)
 class Page:
-    """Rows of a snapshot; `next` is the address of the page after it."""
+    """Rows of a snapshot; `next` is the address of the page after it, `receipt` that of the call that fetched it."""
 
     rows: pa.Table
     next: str | None
     snapshot: str
     etag: str
+    receipt: str
 
 
 class PageMemory:
@@ -140,7 +141,7 @@ class Product:
         address: str | None = self._first(query)
         while address is not None:
             address = _with_limit(address, _TEXT_ROWS, left)
-            answer = self._connection.call("GET", address, headers={"Accept": media_type})
+            answer = self._connection.get_once(address, {"Accept": media_type})
             yield answer.content
             rows, following = _told_in(answer)
             left = None if left is None else left - rows
@@ -152,7 +153,7 @@ class Product:
     def _page(self, address: str) -> Page:
         known = self._memory.find(address)
         headers = {"Accept": ARROW, **({"If-None-Match": known.etag} if known else {})}
-        answer = self._connection.call("GET", address, headers=headers)
+        answer = self._connection.get_once(address, headers)
         if known is not None and answer.status_code == httpx.codes.NOT_MODIFIED:
             return known
         page = _read_page(self.name, answer)
@@ -200,7 +201,8 @@ def _read_page(product: str, answer: httpx.Response) -> Page:
         rows = pa.Table.from_batches(batches, reader.schema)
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise ResultDamaged(job=product, reason=f"it is no whole Arrow stream ({error})") from None
-    return Page(rows, following, answer.headers.get("Datacanal-Snapshot", ""), answer.headers.get("ETag", ""))
+    said = (answer.headers.get(name, "") for name in ("Datacanal-Snapshot", "ETag", "Datacanal-Receipt"))
+    return Page(rows, following, *said)
 
 
 def _next_in(answer: httpx.Response) -> str | None:

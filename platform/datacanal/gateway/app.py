@@ -150,7 +150,8 @@ class Gateway:
         # A calendar is loaded at its first use, which takes a second.
         content = await asyncio.to_thread(about, product, caller, given, self.now())
         if not what:
-            content = await self.offers.with_tariffs(product.tenant, content)
+            await self.catch_up(self.known())  # a tariff that was added a moment ago is shown
+            content = self.offers.with_tariffs(product.tenant, content)
         await call.answer(told(call, content))
 
     async def _catalogue(self, call: Call) -> None:
@@ -158,7 +159,8 @@ class Gateway:
         view, caller = self._caller(call)
         given = single(read_pairs(call.query), ("q", "limit", "cursor"))
         page = catalogue_page(view, caller, given)
-        await call.answer(told(call, await self.offers.with_prices(caller.principal.tenant, page)))
+        await self.catch_up(self.known())
+        await call.answer(told(call, self.offers.with_prices(caller.principal.tenant, page)))
 
     async def _open(self, call: Call, content: Any, *, fresh: bool = False) -> None:
         _allow(call, _READING)

@@ -79,7 +79,7 @@ async def assembled(
                 data=data,
                 estimates=Estimates(finder.by_pairs, kitchen, executions, entitlements, Quotes(store, now)),
                 entitlements=entitlements,
-                offers=Offers(store),
+                offers=Offers(directory),
                 now=now,
                 name=name,
                 account=account_app(services),

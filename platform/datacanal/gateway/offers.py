@@ -1,39 +1,31 @@
-"""What products are offered at, for their documents: read from the book when it is asked for."""
+"""What products are offered at, for their documents."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
-from datacanal.ledger.store import LedgerStore
-from datacanal.ledger.tariffs import offered_of
+from datacanal.ledger.directory import Directory
 from datacanal.protocol.money import TariffView
 from datacanal.protocol.tariff_text import price_line
 
 
 class Offers:
-    """Listed tariffs that are not withdrawn."""
+    """Listed tariffs that are not withdrawn, as they are known."""
 
-    def __init__(self, store: LedgerStore) -> None:
-        self._store = store
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
 
-    async def with_tariffs(self, tenant: str, product: dict[str, Any]) -> dict[str, Any]:
+    def with_tariffs(self, tenant: str, product: dict[str, Any]) -> dict[str, Any]:
         """A product's document with its tariffs, whole."""
-        found = await asyncio.to_thread(self._of, tenant, [product["name"]])
-        return {**product, "tariffs": [_told(each) for each in found]}
+        return {**product, "tariffs": [_told(each) for each in self._directory.listed(tenant, product["name"])]}
 
-    async def with_prices(self, tenant: str, page: dict[str, Any]) -> dict[str, Any]:
+    def with_prices(self, tenant: str, page: dict[str, Any]) -> dict[str, Any]:
         """A page of the catalogue with a line per tariff."""
-        found = await asyncio.to_thread(self._of, tenant, [each["name"] for each in page["products"]])
-        lines: dict[str, list[str]] = {}
-        for view in found:
-            lines.setdefault(view.product, []).append(price_line(view.tariff))
-        return {**page, "products": [{**each, "prices": lines.get(each["name"], [])} for each in page["products"]]}
+        products = [{**each, "prices": self._prices(tenant, each["name"])} for each in page["products"]]
+        return {**page, "products": products}
 
-    def _of(self, tenant: str, products: Sequence[str]) -> list[TariffView]:
-        with self._store.reading_rows() as session:
-            return offered_of(session, tenant, products)
+    def _prices(self, tenant: str, product: str) -> list[str]:
+        return [price_line(each.tariff) for each in self._directory.listed(tenant, product)]
 
 
 def _told(view: TariffView) -> dict[str, Any]:

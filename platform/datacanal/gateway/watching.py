@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from datacanal.domain.errors import StoreUnavailable
 from datacanal.gateway.loading import Loader
 from datacanal.gateway.view import View
+from datacanal.looking import SharedLook
 from datacanal.serving.handlers import failure_fields
 from datacanal.state import MIGRATIONS, PLACE
 from datacanal.storage.databases import open_to_read
@@ -40,6 +40,7 @@ class Views:
         self._loader = Loader(self._engine)
         self.view = View(-1, {}, {})
         self.looked_at = time.monotonic()
+        self._shared = SharedLook(self._catch_up)
 
     def open(self) -> bool:
         """Wait for the store, read the first view and begin to watch; False if closed before."""
@@ -59,17 +60,17 @@ class Views:
 
         Asked before somebody is refused: a token that was made a moment ago is good.
         """
-        return await asyncio.to_thread(self._catch_up, before)
+        await self._shared.join()
+        return self.view.number != before
 
-    def _catch_up(self, before: int) -> bool:
+    def _catch_up(self) -> None:
         until = time.monotonic() + _LOADED_WITHIN_S
         try:
             newest = self._loader.number()
         except Exception:  # the watching thread says what is wrong with the store
-            return False
+            return
         while self.view.number < newest and time.monotonic() < until and not self._closing.wait(_LOOK_S / 10):
             pass
-        return self.view.number != before
 
     def close(self) -> None:
         """Stop watching."""

@@ -5,11 +5,11 @@ Everything is read at once, so that a key that is there is found as fast as one 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -21,7 +21,10 @@ from datacanal.domain.usage import Terms
 from datacanal.ledger.entitled import HeldKey
 from datacanal.ledger.models import AccountRow, ChangeRow, KeyRow, SubscriptionRow
 from datacanal.ledger.store import LedgerStore
+from datacanal.ledger.tariffs import listed_tariffs
 from datacanal.ledger.terms import terms_of
+from datacanal.looking import SharedLook
+from datacanal.protocol.money import TariffView
 
 _LOOK_S = 0.1
 _NONE: Mapping[str, Terms] = MappingProxyType({})
@@ -30,11 +33,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Entries:
-    """What the directory said in one moment: keys by id; active subscriptions by tenant and principal, then product."""
+    """What the directory said in one moment.
+
+    Keys by id; active subscriptions by tenant and principal, then product; listed tariffs by tenant and product.
+    """
 
     number: int
     keys: Mapping[str, HeldKey]
     subscribed: Mapping[tuple[str, str], Mapping[str, Terms]]
+    listed: Mapping[tuple[str, str], Sequence[TariffView]]
 
 
 class Directory:
@@ -42,9 +49,10 @@ class Directory:
 
     def __init__(self, store: LedgerStore) -> None:
         self._store = store
-        self._entries = Entries(-1, {}, {})
+        self._entries = Entries(-1, {}, {}, {})
         self._one = threading.Lock()
         self._closing = threading.Event()
+        self._shared = SharedLook(self._catch_up)
         self._thread = threading.Thread(target=self._watch, name="directory", daemon=True)
 
     @property
@@ -64,6 +72,10 @@ class Directory:
         """The active subscription of the principal's account to the product."""
         return self.subscribed(tenant, principal).get(product)
 
+    def listed(self, tenant: str, product: str) -> Sequence[TariffView]:
+        """The tariffs that the product is offered at."""
+        return self._entries.listed.get((tenant, product), ())
+
     def open(self) -> None:
         """Read the book, and begin to watch it."""
         self._read()
@@ -71,7 +83,8 @@ class Directory:
 
     async def catch_up(self, before: int) -> bool:
         """Read what was written until now; whether more is known than at that number. Asked before a refusal."""
-        return await asyncio.to_thread(self._catch_up, before)
+        await self._shared.join()
+        return self.number != before
 
     def close(self) -> None:
         """Stop watching."""
@@ -79,12 +92,9 @@ class Directory:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _catch_up(self, before: int) -> bool:
-        try:
+    def _catch_up(self) -> None:
+        with suppress(Exception):  # the watching thread says what is wrong with the book
             self._read()
-        except Exception:  # the watching thread says what is wrong with the book
-            return False
-        return self.number != before
 
     def _watch(self) -> None:
         is_failing = False
@@ -102,10 +112,10 @@ class Directory:
         with self._one, self._store.reading_rows() as session:
             number = session.scalars(select(ChangeRow.number)).one()
             if number != self.number:
-                self._entries = Entries(number, *_everything(session))
+                self._entries = Entries(number, *_granted(session), listed_tariffs(session))
 
 
-def _everything(session: Session) -> tuple[dict[str, HeldKey], dict[tuple[str, str], dict[str, Terms]]]:
+def _granted(session: Session) -> tuple[dict[str, HeldKey], dict[tuple[str, str], dict[str, Terms]]]:
     accounts = {row.id: row for row in session.scalars(select(AccountRow))}
     subscribed: dict[tuple[str, str], dict[str, Terms]] = defaultdict(dict)
     granted: dict[str, tuple[AccountRow, str, Terms]] = {}

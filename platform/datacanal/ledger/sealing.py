@@ -70,6 +70,14 @@ class Sequencer:
             if words != self.problem:
                 _log.error("ledger_not_sealed", why=words)
             self.problem = words
+            self._give_up_turn()
+
+    def _give_up_turn(self) -> None:
+        """Another gateway may be able to do what this one is not."""
+        try:
+            self._turn.give()
+        except Exception as error:
+            _log.error("turn_not_given_up", error=type(error).__name__)
 
     def seal(self) -> Checkpoint | None:
         """Sign the next events that no checkpoint covers, after completing the copy; while it is our turn.

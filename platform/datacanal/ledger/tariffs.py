@@ -34,11 +34,13 @@ def tariffs_of(session: Session, tenant: str, product: str, *, every: bool = Fal
     return [view for view in views if every or view.tariff.visibility == "listed"]
 
 
-def offered_of(session: Session, tenant: str, products: Sequence[str]) -> list[TariffView]:
-    """The listed ones that these products are offered at."""
-    of_products = (TariffRow.tenant == tenant, TariffRow.product.in_(products), TariffRow.withdrawn_at.is_(None))
-    rows = session.scalars(select(TariffRow).where(*of_products).order_by(TariffRow.id))
-    return [view for row in rows if (view := tariff_view(row)).tariff.visibility == "listed"]
+def listed_tariffs(session: Session) -> dict[tuple[str, str], list[TariffView]]:
+    """The listed ones that products are offered at, by tenant and product."""
+    found: dict[tuple[str, str], list[TariffView]] = {}
+    for row in session.scalars(select(TariffRow).where(TariffRow.withdrawn_at.is_(None)).order_by(TariffRow.id)):
+        if (view := tariff_view(row)).tariff.visibility == "listed":
+            found.setdefault((row.tenant, row.product), []).append(view)
+    return found
 
 
 def withdraw_tariff(session: Session, tenant: str, product: str, tariff: str, now: datetime) -> TariffView:

@@ -6,7 +6,9 @@ Where the client proved itself by a certificate, its fingerprint stands in the s
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
+from functools import cache
 from typing import Any
 
 from starlette.types import Scope
@@ -20,6 +22,8 @@ from datacanal.protocol.problem import problem_of
 from datacanal.serving.problems import PROBLEM_TYPE, status_of
 
 HEAD_DEADLINE_S = 10.0
+_SPREAD = 0.5
+"""So much of the deadline may be added to it: what came together is not cut off together, and nobody waits for it."""
 REST_DEADLINE_S = 10.0
 MAX_HEAD_BYTES = 64 * 1024
 _PEER = "datacanal.peer"
@@ -81,7 +85,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
-            self._rest_deadline = self.loop.call_later(REST_DEADLINE_S, self.transport.close)
+            self._rest_deadline = self.loop.call_later(_spread(REST_DEADLINE_S), self.transport.close)
         super().on_response_complete()
 
     def on_message_complete(self) -> None:
@@ -93,7 +97,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._head_bytes = 0
-        self._head_deadline = self.loop.call_later(HEAD_DEADLINE_S, self._head_late)
+        self._head_deadline = self.loop.call_later(_spread(HEAD_DEADLINE_S), self._head_late)
 
     def _head_arrived(self) -> None:
         if self._head_deadline is not None:
@@ -110,17 +114,31 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._head_bytes == 0:
             self.transport.close()
         elif not self.transport.is_closing():
-            self._refuse(BodyTooSlow(limit_s=HEAD_DEADLINE_S))
+            self._end_with(_late(HEAD_DEADLINE_S))
 
     def _refuse(self, error: DatacanalError) -> None:
-        status = status_of(error)
-        body = problem_of(error, status).model_dump_json().encode()
-        head = (
-            STATUS_LINE[status]
-            + f"content-type: {PROBLEM_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
-        )
-        self.transport.write(head + body)
+        self._end_with(_refusal(error))
+
+    def _end_with(self, answer: bytes) -> None:
+        self.transport.write(answer)
         self.transport.close()
+
+
+def _spread(deadline_s: float) -> float:
+    return deadline_s * (1 + _SPREAD * random.random())  # noqa: S311  # nothing is kept secret by it
+
+
+@cache
+def _late(limit_s: float) -> bytes:
+    """Made once: many are told so at the same time."""
+    return _refusal(BodyTooSlow(limit_s=limit_s))
+
+
+def _refusal(error: DatacanalError) -> bytes:
+    status = status_of(error)
+    body = problem_of(error, status).model_dump_json().encode()
+    head = f"content-type: {PROBLEM_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    return STATUS_LINE[status] + head.encode() + body
 
 
 def _peer_on(transport: asyncio.Transport) -> str | None:

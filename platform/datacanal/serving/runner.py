@@ -25,6 +25,8 @@ _HANDSHAKE_S = 10.0
 _GOODBYE_S = 1.0
 """How long a TLS connection that is being closed waits for the other side to say so too."""
 _BACKLOG = 1024
+_ACCEPTED_AT_ONCE = 8
+"""After so many new connections those that are there have their turn."""
 
 
 def bind(listen: str, *, key: str) -> socket.socket:
@@ -101,10 +103,11 @@ class HttpServer:
             self._protocol,
             sock=self._listening,
             ssl=self._tls,
-            backlog=_BACKLOG,
+            backlog=_ACCEPTED_AT_ONCE,
             ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
             ssl_shutdown_timeout=_GOODBYE_S if self._tls else None,
         )
+        self._listening.listen(_BACKLOG)  # asyncio takes one number for both
         self._server.servers.append(listener)
         self._task = asyncio.create_task(self._server.main_loop())
 

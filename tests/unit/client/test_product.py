@@ -131,6 +131,15 @@ def test_a_gateway_that_says_when_to_come_back_is_asked_again(gateway: Gateway, 
     assert len(gateway.asked) == 3
 
 
+def test_a_repeated_call_is_charged_once_and_the_next_page_is_another_call(gateway: Gateway, client: Client) -> None:
+    gateway.busy = 1
+    client.product("b.t").to_arrow(limit=10_000)
+    list(client.product("b.t").bodies("text/csv", [], limit=5))
+    first, again, *others = [each.headers["Idempotency-Key"] for each in gateway.asked]
+    assert first == again
+    assert len({first, *others}) == 1 + len(others)
+
+
 def test_what_the_gateway_refuses_is_raised_with_its_code() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(403, json=problem("no_subscription", 403)))
     with pytest.raises(RemoteError, match="It is so") as refused:

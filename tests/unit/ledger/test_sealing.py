@@ -105,6 +105,31 @@ def test_a_home_has_its_turn_as_a_file(ledger: Ledger) -> None:
     turn.give()
 
 
+def test_a_gateway_that_cannot_seal_lets_another_have_its_turn(ledger: Ledger) -> None:
+    ledger.add(draft(1))
+    lock = ledger.home / "lock"
+    broken = ledger.another(FileTurn(lock), copy=ledger.home / "missing" / "copy")
+    broken.start()
+    broken.close()
+    assert broken.problem is not None
+    assert FileTurn(lock).take()
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_turn_that_cannot_be_given_back_breaks_nothing(ledger: Ledger, is_broken: bool) -> None:
+    class KeptTurn(TurnOfOthers):
+        def take(self) -> bool:
+            raise OSError("no file")
+
+        def give(self) -> None:
+            if is_broken:
+                raise OSError("no file")
+
+    kept = ledger.another(KeptTurn())
+    kept._try()
+    assert kept.problem == "no file"
+
+
 # ---------------------------------------------------------------- the second place
 
 

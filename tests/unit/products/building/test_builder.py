@@ -153,11 +153,12 @@ def test_killed_before_anything_it_does_it_leaves_no_snapshot_and_the_next_build
 
 async def while_it_sorts(home: Path, order: BuildOrder) -> tuple["asyncio.Task[Built]", psutil.Process]:
     """A build whose first layout's file is there, and its process."""
+    others = set(psutil.Process().children())
     task = asyncio.create_task(builder(home).build(order))
     file = folder_of(order).with_name(f"{order.snapshot}.tmp") / BY_KEY
     while not file.exists():  # noqa: ASYNC110  # another process makes it, and tells nobody
         await asyncio.sleep(0.001)
-    (child,) = psutil.Process().children()
+    (child,) = set(psutil.Process().children()) - others
     return task, child
 
 
