@@ -14,13 +14,12 @@ import structlog
 from sqlalchemy import Connection
 
 from datacanal.domain.errors import DatacanalError, ServiceBusy, StoreUnavailable
+from datacanal.ledger.gathering import Expected, Gathering
 from datacanal.ledger.store import LedgerStore
 from datacanal.ledger.turns import CommitUnheard
 
 A = TypeVar("A")
 _MOST = 256
-_MANY = 4
-_GATHER_S = 0.002
 _AGAIN_AFTER_S = (0.0, 0.5, 1.0, 2.0)
 _log = structlog.get_logger()
 
@@ -43,6 +42,7 @@ class GroupCommit(Generic[A]):
         self._write = write
         self._queue: deque[_Asked[A]] = deque()
         self._some = threading.Event()
+        self._gathering = Gathering(self._queue, self._some.set)
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
@@ -54,10 +54,15 @@ class GroupCommit(Generic[A]):
 
     async def ask(self, ask: A, unheard: Callable[[Any], None] | None = None) -> Any:
         """The answer, after it is durable. `unheard` gets the answer if nobody waits for it any more by then."""
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         self._queue.append(_Asked(ask, future, unheard))
-        self._some.set()
+        self._gathering.arrived(loop)
         return await future
+
+    def expecting(self) -> Expected:
+        """Within the block somebody is about to ask: for at most 5 ms the others wait for them."""
+        return self._gathering.expecting()
 
     async def close(self) -> None:
         """Write what was asked for by now, and end."""
@@ -67,18 +72,14 @@ class GroupCommit(Generic[A]):
             await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        size = 0
         while True:
             self._some.wait()
-            if size >= _MANY and not self._closing:
-                time.sleep(_GATHER_S)  # many are under way: one commit for more of them costs each of them less
             self._some.clear()
-            if self._queue:
-                size = self._one_batch()
-            elif self._closing:
+            size = self._one_batch() if self._queue else 0
+            if self._closing and size == 0:
                 return
-            if self._queue or self._closing:
-                self._some.set()
+            if self._closing or size == _MOST:
+                self._some.set()  # there may be more who need not wait for anybody
 
     def _one_batch(self) -> int:
         batch: list[_Asked[A]] = []
