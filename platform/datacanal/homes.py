@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,8 @@ SITE_MEMBERSHIP = "control.json"
 """In a site's home: what it pinned when it joined."""
 SITE_TOKEN = "token"  # noqa: S105  # the name of a file
 """In a site's home until it joined: the one-time token."""
+
+_KEY_BYTES = 32
 
 
 @contextmanager
@@ -48,3 +50,18 @@ def write_secret(file: Path, content: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     unfinished.replace(file)
+
+
+def kept_secret(home: Path, name: str, make: Callable[[], bytes]) -> bytes:
+    """The content of a secret file of the home, made by whoever asks first, of all processes."""
+    with (home / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        file = home / name
+        if not file.is_file():
+            write_secret(file, make())
+        return file.read_bytes()
+
+
+def kept_key(home: Path, name: str) -> bytes:
+    """A key of 32 random bytes, kept in hex."""
+    return bytes.fromhex(kept_secret(home, name, lambda: os.urandom(_KEY_BYTES).hex().encode()).decode("ascii"))

@@ -5,7 +5,6 @@ Every gateway of a home reads what another one signed.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from joserfc.jwk import OKPKey
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import Unauthenticated
-from datacanal.homes import write_secret
+from datacanal.homes import kept_secret
 from datacanal.ledger.entitled import HeldKey
 
 KEY_TOKEN_S = 900
@@ -96,9 +95,5 @@ def is_access_token(text: str) -> bool:
 
 def access_tokens_of(home: Path) -> AccessTokens:
     """With the home's key, made by whoever asks first."""
-    with (home / f"{_FILE}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        file = home / _FILE
-        if not file.is_file():
-            write_secret(file, OKPKey.generate_key("Ed25519").as_pem(private=True))
-        return AccessTokens(OKPKey.import_key(file.read_bytes()))
+    made = kept_secret(home, _FILE, lambda: OKPKey.generate_key("Ed25519").as_pem(private=True))
+    return AccessTokens(OKPKey.import_key(made))

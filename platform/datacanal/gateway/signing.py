@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
-from datacanal.homes import write_secret
+from datacanal.homes import kept_key
 
 _FILE = "gateway.key"
-_BYTES = 32
 
 
 def cursor_secret(home: Path) -> bytes:
     """The key, made by whoever asks first."""
-    with (home / f"{_FILE}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        file = home / _FILE
-        if not file.is_file():
-            write_secret(file, os.urandom(_BYTES).hex().encode())
-        return bytes.fromhex(file.read_text("ascii"))
+    return kept_key(home, _FILE)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import hmac
-import os
 from datetime import datetime
 from pathlib import Path
 
-from datacanal.homes import write_secret
+from datacanal.homes import kept_key
 
 _FILE = "webhooks.key"
-_BYTES = 32
 _PREFIX = "whsec_"
 
 
@@ -21,7 +18,7 @@ class WebhookSecrets:
     """The accounts' secrets, made from a key that only the home has: the book holds none."""
 
     def __init__(self, home: Path) -> None:
-        self._key = _key_of(home)
+        self._key = kept_key(home, _FILE)
 
     def bytes_of(self, account: str, turn: int) -> bytes:
         """The secret; a new one with each turn."""
@@ -41,13 +38,3 @@ def signed(secret: bytes, notice: str, at: datetime, body: bytes) -> dict[str, s
         "webhook-timestamp": str(seconds),
         "webhook-signature": f"v1,{base64.b64encode(mac).decode('ascii')}",
     }
-
-
-def _key_of(home: Path) -> bytes:
-    """The key, made by whoever asks first."""
-    with (home / f"{_FILE}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        file = home / _FILE
-        if not file.is_file():
-            write_secret(file, os.urandom(_BYTES).hex().encode())
-        return bytes.fromhex(file.read_text("ascii"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from datacanal.domain.metering_errors import KeyMalformed
-from datacanal.homes import write_secret
+from datacanal.homes import kept_key
 from datacanal.ledger.entitled import KeyMode
 
 PREFIX = "dck_"
@@ -80,12 +79,7 @@ def is_secret_of(digest: str | None, given: str) -> bool:
 
 def pepper_of(home: Path) -> bytes:
     """The pepper, made by whoever asks first; it is in the home and never in a database."""
-    with (home / f"{_PEPPER}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        file = home / _PEPPER
-        if not file.is_file():
-            write_secret(file, os.urandom(_PEPPER_BYTES).hex().encode())
-        return bytes.fromhex(file.read_text("ascii"))
+    return kept_key(home, _PEPPER)
 
 
 def check_digits(body: str) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from datacanal.domain.errors import NotFound
-from datacanal.homes import write_secret
+from datacanal.homes import kept_key
 
 PRIVATE_FILE = "ledger.key"
 PUBLIC_FILE = "ledger.pub"
-_SEED_BYTES = 32
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,15 +31,10 @@ class LedgerKey:
 
 def ledger_key(home: Path) -> LedgerKey:
     """The key of a home, made by whoever asks first, and its public part beside it."""
-    with (home / f"{PRIVATE_FILE}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        file = home / PRIVATE_FILE
-        if not file.is_file():
-            write_secret(file, os.urandom(_SEED_BYTES).hex().encode())
-        key = LedgerKey(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(file.read_text("ascii"))))
-        public = home / PUBLIC_FILE
-        if not public.is_file():
-            public.write_text(f"{key.public}\n", "ascii")
+    key = LedgerKey(Ed25519PrivateKey.from_private_bytes(kept_key(home, PRIVATE_FILE)))
+    public = home / PUBLIC_FILE
+    if not public.is_file():
+        public.write_text(f"{key.public}\n", "ascii")
     return key
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def rechecked(text: str, rng: random.Random) -> str:
 def test_ten_thousand_mutated_keys_are_all_refused(book: tuple[Subscribers, Directory, Callers]) -> None:
     writer, directory, callers = book
     right = [writer.key(writer.subscription(f"dev{number}", "pub.bars")) for number in range(3)]
-    directory._catch_up()
+    asyncio.run(directory.catch_up(-1))
     seed = int(os.environ.get("DATACANAL_SEED", "6"))
     print(f"DATACANAL_SEED={seed} replays the run")  # noqa: T201
     rng, refused = random.Random(seed), set()
@@ -97,7 +98,7 @@ def test_ten_thousand_mutated_keys_are_all_refused(book: tuple[Subscribers, Dire
 def test_a_key_speaks_for_the_principal_of_its_account(book: tuple[Subscribers, Directory, Callers]) -> None:
     writer, directory, callers = book
     key = writer.key(writer.subscription("dev", "pub.bars"))
-    directory._catch_up()
+    asyncio.run(directory.catch_up(-1))
     caller = callers.caller(NOBODY, f"bearer  {key} ", NOW)
     assert (caller.principal.tenant, caller.principal.name, caller.principal.role) == ("default", "dev", "developer")
     assert set(caller.subscribed) == {"pub.bars"}
@@ -111,7 +112,7 @@ def test_what_became_of_a_key_is_told_to_who_has_its_secret_alone(
     expired = writer.key(subscription, expires_at=NOW)
     revoked = writer.key(subscription, revoked_at=NOW - timedelta(days=1), expires_at=NOW)
     other = keys.parsed(writer.key(subscription)).secret
-    directory._catch_up()
+    asyncio.run(directory.catch_up(-1))
     for key, error in ((expired, KeyExpired), (revoked, KeyRevoked)):
         with pytest.raises(error):
             callers.caller(NOBODY, f"Bearer {key}", NOW)
@@ -123,29 +124,35 @@ def test_what_became_of_a_key_is_told_to_who_has_its_secret_alone(
 def test_who_was_let_in_is_refused_from_the_moment_that_its_key_has_ended(
     book: tuple[Subscribers, Directory, Callers],
 ) -> None:
-    writer, directory, callers = book
-    subscription = writer.subscription("dev", "pub.bars")
-    revoked, expiring = writer.key(subscription), writer.key(subscription, expires_at=NOW)
-    directory._catch_up()
-    before = NOW - timedelta(seconds=1)
-    for key in (revoked, expiring):
-        assert callers.caller(NOBODY, f"Bearer {key}", before) is callers.caller(NOBODY, f"Bearer {key}", before)
-    writer.change(KeyRow, keys.parsed(revoked).id, revoked_at=NOW)
-    directory._catch_up()
-    for key, error in ((revoked, KeyRevoked), (expiring, KeyExpired)):
-        with pytest.raises(error):
-            callers.caller(NOBODY, f"Bearer {key}", NOW)
+    async def scene() -> None:
+        writer, directory, callers = book
+        subscription = writer.subscription("dev", "pub.bars")
+        revoked, expiring = writer.key(subscription), writer.key(subscription, expires_at=NOW)
+        await directory.catch_up(-1)
+        before = NOW - timedelta(seconds=1)
+        for key in (revoked, expiring):
+            assert callers.caller(NOBODY, f"Bearer {key}", before) is callers.caller(NOBODY, f"Bearer {key}", before)
+        writer.change(KeyRow, keys.parsed(revoked).id, revoked_at=NOW)
+        await directory.catch_up(-1)
+        for key, error in ((revoked, KeyRevoked), (expiring, KeyExpired)):
+            with pytest.raises(error):
+                callers.caller(NOBODY, f"Bearer {key}", NOW)
+
+    asyncio.run(scene())
 
 
-def test_who_was_let_in_has_what_it_subscribed_to_since(book: tuple[Subscribers, Directory, Callers]) -> None:
-    writer, directory, callers = book
-    subscription = writer.subscription("dev", "pub.bars")
-    key = writer.key(subscription)
-    directory._catch_up()
-    assert set(callers.caller(NOBODY, f"Bearer {key}", NOW).subscribed) == {"pub.bars"}
-    writer.change(SubscriptionRow, subscription, state="ended")
-    directory._catch_up()
-    assert not callers.caller(NOBODY, f"Bearer {key}", NOW).subscribed
+def test_who_was_let_in_has_what_it_is_subscribed_to_now(book: tuple[Subscribers, Directory, Callers]) -> None:
+    async def scene() -> None:
+        writer, directory, callers = book
+        subscription = writer.subscription("dev", "pub.bars")
+        key = writer.key(subscription)
+        await directory.catch_up(-1)
+        assert set(callers.caller(NOBODY, f"Bearer {key}", NOW).subscribed) == {"pub.bars"}
+        writer.change(SubscriptionRow, subscription, state="ended")
+        await directory.catch_up(-1)
+        assert not callers.caller(NOBODY, f"Bearer {key}", NOW).subscribed
+
+    asyncio.run(scene())
 
 
 def test_a_token_that_let_somebody_in_is_refused_once_it_is_revoked_or_has_expired(
@@ -169,7 +176,7 @@ def test_a_key_does_not_open_what_its_principal_may_read_by_itself(
 ) -> None:
     writer, directory, callers = book
     key = writer.key(writer.subscription("ann", "pub.other"))
-    directory._catch_up()
+    asyncio.run(directory.catch_up(-1))
     by_key = callers.caller(NOBODY, f"Bearer {key}", NOW)
     internal = product("snp_a")
     assert is_open_to(internal, Caller(Principal("default", "ann", "developer")))
