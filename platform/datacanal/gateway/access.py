@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
 
+from datacanal.gateway.access_lines import Entry, line_of
 from datacanal.products.requests import access_folder
 
 _FLUSH_S = 0.5
@@ -25,17 +24,17 @@ class AccessRecord:
     def __init__(self, home: Path) -> None:
         self._folder = access_folder(home)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._held: list[dict[str, Any]] = []
+        self._held: list[Entry] = []
         self._lost = 0
         self._file = self._new_file()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="access", daemon=True)
         self._thread.start()
 
-    def note(self, **entry: object) -> None:
+    def note(self, entry: Entry) -> None:
         """Take down one call."""
         if len(self._held) < _MOST_HELD:
-            self._held.append({"at": datetime.now(UTC).isoformat(), **entry})
+            self._held.append(entry)
         else:
             self._lost += 1
 
@@ -53,7 +52,7 @@ class AccessRecord:
         entries, self._held = self._held, []
         if not entries:
             return
-        text = "".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n" for entry in entries)
+        text = "".join(map(line_of, entries))
         try:
             with self._file.open("ab") as stream:
                 stream.write(text.encode("utf-8", "replace"))

@@ -9,13 +9,12 @@ import structlog
 from datacanal.domain.usage import Amounts
 from datacanal.gateway.asked import Asked
 from datacanal.gateway.bills import Bill
-from datacanal.gateway.calls import CACHING, Call, Headers, matches, not_modified, suffix_of
-from datacanal.gateway.documents import moment
-from datacanal.gateway.executions import Long, Whole
+from datacanal.gateway.calls import Call, Headers, matches, not_modified
+from datacanal.gateway.executions import Long, Usage
+from datacanal.gateway.heads import etag_of, head_of, version_fields
 from datacanal.gateway.leaving import ClientLeft, unless_left
-from datacanal.gateway.negotiation import MEDIA_TYPES
 from datacanal.gateway.noting import Noted
-from datacanal.gateway.pages import Pages
+from datacanal.gateway.pages import Page, Pages
 from datacanal.gateway.reserving import Covering, Unmetered
 from datacanal.gateway.sending import send_long, send_whole
 from datacanal.gateway.till import Till
@@ -27,14 +26,13 @@ from datacanal.gateway.usage_fields import (
     replayed_stream_fields,
     reserved_fields,
 )
-from datacanal.gateway.view import Release
 from datacanal.ledger.charges import Replay
 from datacanal.serving.handlers import failure_fields
 
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Order:
     """What is to be answered and how it is to be sent; free without a `bill`.
 
@@ -47,18 +45,6 @@ class Order:
     noted: Noted
     bill: Bill | None = None
     before: Replay | None = None
-
-    @property
-    def etag(self) -> str:
-        return f'"{self.asked.digest}{suffix_of(self.encoding)}"'
-
-    def head(self) -> Headers:
-        """What every answer with a body says."""
-        asked = self.asked
-        headers = [(b"content-type", MEDIA_TYPES[asked.format].encode()), (b"etag", self.etag.encode()), *CACHING]
-        if self.encoding != "identity":
-            headers.append((b"content-encoding", self.encoding.encode()))
-        return [*headers, *_version_fields(asked.release)]
 
 
 class Answers:
@@ -73,15 +59,16 @@ class Answers:
 
         Raises what finding, reading and charging raise, as long as nothing was sent.
         """
-        call = order.call
-        if matches(order.etag, call.header(b"if-none-match")):
+        call, asked, encoding = order.call, order.asked, order.encoding
+        given = call.header(b"if-none-match")
+        if given is not None and matches(etag := etag_of(asked, encoding), given):
             order.noted.write(304, hit=True)
-            await call.answer(not_modified(order.etag, _version_fields(order.asked.release)))
+            await call.answer(not_modified(etag, version_fields(asked.release)))
         elif call.is_head:
             order.noted.write(200)
-            await call.start(200, order.head())
+            await call.start(200, head_of(asked, encoding))
             await call.send({"type": "http.response.body"})
-        elif (held := self._pages.held(order.asked, order.encoding)) is not None:
+        elif (held := self._pages.held(asked, encoding)) is not None:
             return await self._whole(order, held, hit=True)
         else:
             return await self._produced(order)
@@ -93,32 +80,33 @@ class Answers:
         made = await unless_left(order.call.receive, self._pages.produced(order.asked))
         if isinstance(made, Long):
             return await self._long(order, made)
-        self._pages.keep(order.asked, made, "identity")
-        whole = made if order.encoding == "identity" else self._pages.keep(order.asked, made, order.encoding)
-        return await self._whole(order, whole, hit=False)
+        page = self._pages.keep(order.asked, made, "identity")
+        if order.encoding != "identity":
+            page = self._pages.keep(order.asked, made, order.encoding)
+        return await self._whole(order, page, hit=False)
 
-    async def _whole(self, order: Order, whole: Whole, *, hit: bool) -> Replay | None:
-        fields = await self._charged(order, whole, hit=hit)
+    async def _whole(self, order: Order, page: Page, *, hit: bool) -> Replay | None:
+        fields = await self._charged(order, page.usage, hit=hit)
         if isinstance(fields, Replay):
             return fields
-        order.noted.write(200, whole.usage, hit=hit)
-        await send_whole(order.call, [*order.head(), *fields], whole)
+        order.noted.write(200, page.usage, hit=hit)
+        await send_whole(order.call, [*page.head, *fields], page.body)
         return None
 
-    async def _charged(self, order: Order, whole: Whole, *, hit: bool) -> Headers | Replay:
+    async def _charged(self, order: Order, usage: Usage, *, hit: bool) -> Headers | Replay:
         """A page from memory took no time to compute."""
-        usage, bill, before = whole.usage, order.bill, order.before
+        bill, before = order.bill, order.before
         if bill is None:
             return free_fields(usage)
         if before is not None and before.is_complete:
             order.noted.receipt = before.receipt
-            return replayed_fields(before, usage)
+            return replayed_fields(before)
         amounts = Amounts(1, usage.rows, usage.bytes, 0 if hit else usage.compute_ms)
         said = await self._till.charge(bill, order.asked, amounts, before)
         if isinstance(said, Replay):
             return said
         order.noted.receipt = said.receipt
-        return charged_fields(said, usage)
+        return charged_fields(said)
 
     async def _long(self, order: Order, made: Long) -> Replay | None:
         try:
@@ -126,7 +114,7 @@ class Answers:
             if isinstance(reserved, Replay):
                 return reserved
             paying, fields = reserved
-            await _stream(order, made, [*order.head(), *fields], paying)
+            await _stream(order, made, [*head_of(order.asked, order.encoding), *fields], paying)
         finally:
             made.close()
         return None
@@ -162,11 +150,3 @@ async def _stream(order: Order, made: Long, head: Headers, paying: Covering) -> 
 
 def _is_paid(before: Replay | None) -> bool:
     return before is not None and before.is_complete
-
-
-def _version_fields(release: Release) -> Headers:
-    return [
-        (b"datacanal-snapshot", release.snapshot.encode()),
-        (b"datacanal-as-of", (moment(release.served_at) or "").encode()),
-        (b"datacanal-version", release.version.encode()),
-    ]

@@ -49,7 +49,7 @@ class Bearers:
 
         Raises `KeyMalformed`, `KeyWrong`, `KeyRevoked`, `KeyExpired`, `Unauthenticated`.
         """
-        if text.startswith(PREFIX):
+        if is_key(text):
             return bearer_by(self.key(text, now))
         if not is_access_token(text):
             return None
@@ -78,6 +78,11 @@ class Bearers:
         if key is None:
             raise Unauthenticated(reason="the access token is for a key that does not exist")
         return replace(_holding(key, now), scopes=key.scopes & grant.scopes)
+
+
+def is_key(text: str) -> bool:
+    """Whether it is meant as an API key."""
+    return text.startswith(PREFIX)
 
 
 def bearer_by(key: HeldKey) -> Bearer:

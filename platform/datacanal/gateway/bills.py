@@ -16,7 +16,7 @@ _LONGEST_KEY = 200
 _PRINTABLE = range(0x20, 0x7F)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bill:
     """`request` is what the call is known by for ever; `is_keyed`: its client chose it."""
 

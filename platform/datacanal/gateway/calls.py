@@ -11,7 +11,8 @@ from datacanal.domain.errors import DatacanalError, MethodNotAllowed
 from datacanal.protocol.problem import problem_of
 from datacanal.serving.problems import PROBLEM_TYPE, headers_of, status_of
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 CACHING: Headers = [
     (b"cache-control", b"private, must-revalidate"),
     (b"vary", b"Accept, Accept-Encoding, Authorization"),

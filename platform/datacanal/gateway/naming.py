@@ -6,13 +6,13 @@ Randomness is taken from the system many bytes at a time: each time, the thread 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from datacanal.domain.ids import RANDOM_BYTES, new_id
+from datacanal.domain.ids import ALPHABET, RANDOM_LENGTH, id_ending
 
-_TAKEN_BYTES = 4096
+_TAKEN = 256
+_WRITTEN = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
 
 
 class Names:
@@ -20,16 +20,23 @@ class Names:
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._random = b""
-        self._one = threading.Lock()
+        self._endings: list[str] = []
 
     def new(self, prefix: str) -> str:
         """A new id: `prefix_…`."""
-        return new_id(prefix, self._now(), self._taken())
+        return id_ending(prefix, self._now(), self._ending())
 
-    def _taken(self) -> bytes:
-        with self._one:
-            if len(self._random) < RANDOM_BYTES:
-                self._random = os.urandom(_TAKEN_BYTES)
-            taken, self._random = self._random[:RANDOM_BYTES], self._random[RANDOM_BYTES:]
-        return taken
+    def _ending(self) -> str:
+        """Each is given once: taking from a list, and adding to it, is one step for all threads."""
+        try:
+            return self._endings.pop()
+        except IndexError:
+            first, *others = _endings()
+            self._endings += others
+            return first
+
+
+def _endings() -> list[str]:
+    """A byte's last five bits are as random as it is: 32 divides 256."""
+    text = os.urandom(RANDOM_LENGTH * _TAKEN).translate(_WRITTEN).decode()
+    return [text[at : at + RANDOM_LENGTH] for at in range(0, len(text), RANDOM_LENGTH)]

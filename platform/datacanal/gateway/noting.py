@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from datacanal.domain.usage import Terms
 from datacanal.gateway.access import AccessRecord
+from datacanal.gateway.access_lines import Entry, Subject
 from datacanal.gateway.asked import Asked
 from datacanal.gateway.callers import Caller
 from datacanal.gateway.calls import Call
@@ -13,6 +16,8 @@ from datacanal.gateway.view import Product
 
 class Noted:
     """`asked` and `receipt` are set when they are known."""
+
+    __slots__ = ("_access", "_call", "_caller", "_product", "_terms", "asked", "receipt")
 
     def __init__(
         self, access: AccessRecord, call: Call, product: Product, caller: Caller | None, terms: Terms | None
@@ -27,22 +32,21 @@ class Noted:
 
     def write(self, status: int, usage: Usage | None = None, *, hit: bool = False) -> None:
         """499: the client left; 599: the answer was broken off."""
-        asked, key = self.asked, self._caller.key if self._caller else None
-        self._access.note(
-            request=self._call.id,
-            tenant=self._product.tenant,
-            principal=self._caller.principal.name if self._caller else None,
-            key=key.id if key else None,
-            subscription=self._terms.subscription if self._terms else None,
-            product=self._product.name,
-            version=asked.release.version if asked else None,
-            snapshot=asked.release.snapshot if asked else None,
-            query=asked.text if asked else None,
-            format=asked.format.value if asked else None,
-            status=status,
-            receipt=self.receipt,
-            rows=usage.rows if usage else 0,
-            bytes=usage.bytes if usage else 0,
-            compute_ms=usage.compute_ms if usage and not hit else 0,
-            etag_hit=hit,
+        amounts = (usage.rows, usage.bytes, 0 if hit else usage.compute_ms) if usage else (0, 0, 0)
+        self._access.note(Entry(time.time(), self._call.id, self._subject(), status, self.receipt, *amounts, hit))
+
+    def _subject(self) -> Subject:
+        product, caller, asked = self._product, self._caller, self.asked
+        key = caller.key if caller else None
+        found = (asked.release.version, asked.release.snapshot, asked.text, asked.format) if asked else _NOT_FOUND
+        return Subject(
+            product.tenant,
+            caller.principal.name if caller else None,
+            key.id if key else None,
+            self._terms.subscription if self._terms else None,
+            product.name,
+            *found,
         )
+
+
+_NOT_FOUND = (None, None, None, None)

@@ -7,7 +7,7 @@ import asyncio
 from datacanal.domain.errors import DatacanalError
 from datacanal.gateway.calls import Call, Headers
 from datacanal.gateway.encoding import Encoder, encoder_for
-from datacanal.gateway.executions import Long, Piece, Whole
+from datacanal.gateway.executions import Long, Piece
 from datacanal.gateway.negotiation import Format
 from datacanal.gateway.reserving import Covering
 from datacanal.protocol.problem import problem_of
@@ -18,13 +18,13 @@ _STALLED_S = 30.0
 """How long a client may take none of a long answer."""
 
 
-async def send_whole(call: Call, head: Headers, whole: Whole) -> None:
+async def send_whole(call: Call, head: Headers, whole: bytes) -> None:
     """In parts, so that what a slow client has not taken yet is held once for all of them."""
-    await call.start(200, [*head, (b"content-length", str(len(whole.body)).encode())])
-    if len(whole.body) <= _PART_BYTES:
-        await call.send({"type": "http.response.body", "body": whole.body})
+    await call.start(200, head)
+    if len(whole) <= _PART_BYTES:
+        await call.send({"type": "http.response.body", "body": whole})
         return
-    body = memoryview(whole.body)
+    body = memoryview(whole)
     for at in range(0, len(body), _PART_BYTES):
         part = bytes(body[at : at + _PART_BYTES])
         await _sent(call, part, more=at + _PART_BYTES < len(body))

@@ -63,7 +63,8 @@ class Till:
 
     async def charge(self, bill: Bill, asked: Asked, amounts: Amounts, before: Replay | None) -> Charged | Replay:
         """Charge a whole answer. Raises what `Meter.charge` raises."""
-        said = await self._meter.charge(bill.charge(asked, amounts, before))
+        with self._meter.expecting():
+            said = await self._meter.charge(bill.charge(asked, amounts, before))
         if isinstance(said, Charged):
             self._noted(bill.terms, said.left)
         return said
@@ -90,11 +91,15 @@ class Till:
         subscription = terms.subscription
         if subscription is not None:
             self._spent.pop(subscription, None)
-            if any(_is_spent(each) for each in left):
-                self._spent[subscription] = None
-                if len(self._spent) > _REMEMBERED:
-                    self._spent.popitem(last=False)
+            for each in left:
+                if _is_spent(each):
+                    self._spend(subscription)
         return left
+
+    def _spend(self, subscription: str) -> None:
+        self._spent[subscription] = None
+        if len(self._spent) > _REMEMBERED:
+            self._spent.popitem(last=False)
 
 
 def conflict(bill: Bill) -> IdempotencyConflict:
@@ -107,7 +112,7 @@ def _amounts(rows: int, piece: Piece) -> Amounts:
 
 
 def _is_spent(left: Left) -> bool:
-    return not left.soft and left.remaining == 0
+    return left.remaining == 0 and not left.soft
 
 
 def _check_left(left: tuple[Left, ...]) -> None:

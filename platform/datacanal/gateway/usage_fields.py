@@ -6,39 +6,40 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from datacanal.domain.usage import Amounts
-from datacanal.gateway.calls import Headers
+from datacanal.gateway.calls import Header, Headers
 from datacanal.gateway.executions import Usage
+from datacanal.gateway.heads import next_fields
 from datacanal.ledger.charges import Charged, Left, Replay
 
 _WARN_SHARE = 0.8
 
 
-def charged_fields(charged: Charged, usage: Usage) -> Headers:
+def charged_fields(charged: Charged) -> Headers:
     """Of a whole answer that was charged now."""
-    return [*_receipt(charged.receipt), *_usage(charged.amounts, charged.units, usage), *left_fields(charged.left)]
+    return [_receipt(charged.receipt), _usage(charged.amounts, charged.units), *left_fields(charged.left)]
 
 
-def replayed_fields(replay: Replay, usage: Usage) -> Headers:
+def replayed_fields(replay: Replay) -> Headers:
     """Of a whole answer that was paid before: what it came to then."""
-    return [*_receipt(replay.receipt), *_usage(replay.amounts, replay.units, usage), _REPLAYED]
+    return [_receipt(replay.receipt), _usage(replay.amounts, replay.units), _REPLAYED]
 
 
 def free_fields(usage: Usage) -> Headers:
     """Of an answer that costs nothing."""
-    return _usage(Amounts(0, usage.rows, usage.bytes, 0), 0, usage)
+    return [_usage(Amounts(0, usage.rows, usage.bytes, 0), 0)]
 
 
 def reserved_fields(reserved: Charged, usage: Usage | None) -> Headers:
     """Of a stream; `usage` where it is known before."""
     amounts = reserved.amounts
     text = f"calls={amounts.calls}, rows={amounts.rows}"
-    head = [*_receipt(reserved.receipt), (b"datacanal-reserved", text.encode())]
+    head = [_receipt(reserved.receipt), (b"datacanal-reserved", text.encode())]
     return [*head, *known_fields(usage), *left_fields(reserved.left)]
 
 
 def replayed_stream_fields(replay: Replay, usage: Usage | None) -> Headers:
     """Of a stream that was paid before."""
-    return [*_receipt(replay.receipt), *known_fields(usage), _REPLAYED]
+    return [_receipt(replay.receipt), *known_fields(usage), _REPLAYED]
 
 
 def known_fields(usage: Usage | None) -> Headers:
@@ -46,7 +47,7 @@ def known_fields(usage: Usage | None) -> Headers:
     if usage is None:
         return []
     text = f"calls=1, rows={usage.rows}, bytes={usage.bytes}"
-    return [(b"datacanal-usage", text.encode()), *_next(usage)]
+    return [(b"datacanal-usage", text.encode()), *next_fields(usage)]
 
 
 def left_fields(left: Sequence[Left]) -> Headers:
@@ -79,17 +80,13 @@ def _warning(left: Left) -> str:
 _REPLAYED = (b"idempotency-replayed", b"true")
 
 
-def _receipt(receipt: str) -> Headers:
-    return [(b"datacanal-receipt", receipt.encode())]
+def _receipt(receipt: str) -> Header:
+    return b"datacanal-receipt", receipt.encode()
 
 
-def _usage(amounts: Amounts, units: int, usage: Usage) -> Headers:
+def _usage(amounts: Amounts, units: int) -> Header:
     text = (
         f"calls={amounts.calls}, rows={amounts.rows}, bytes={amounts.bytes}, compute_ms={amounts.compute_ms}, "
         f"units={units}"
     )
-    return [(b"datacanal-usage", text.encode()), *_next(usage)]
-
-
-def _next(usage: Usage) -> Headers:
-    return [] if usage.next is None else [(b"link", f'<{usage.next}>; rel="next"'.encode())]
+    return b"datacanal-usage", text.encode()

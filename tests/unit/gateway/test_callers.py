@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from datacanal.domain.product_errors import NoSubscription
 from datacanal.gateway.access_tokens import access_tokens_of
 from datacanal.gateway.bearers import Bearers
 from datacanal.gateway.callers import Caller, Callers, is_known_to, is_open_to, terms_for
-from datacanal.gateway.view import View
+from datacanal.gateway.view import Token, View
 from datacanal.ledger import keys
 from datacanal.ledger.directory import Directory
+from datacanal.ledger.models import KeyRow, SubscriptionRow
 from datacanal.ledger.store import open_ledger
 from datacanal.serving.problems import status_of
+from datacanal.state import tokens
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 NOBODY = View(0, {}, {})
@@ -116,6 +119,56 @@ def test_what_became_of_a_key_is_told_to_who_has_its_secret_alone(
         body = f"{key.rpartition('_')[0]}_{other}"
         with pytest.raises(KeyWrong):
             callers.caller(NOBODY, f"Bearer {body}{keys.check_digits(body)}", NOW)
+
+
+def test_who_was_let_in_is_refused_from_the_moment_that_its_key_has_ended(
+    book: tuple[Subscribers, Directory, Callers],
+) -> None:
+    async def scene() -> None:
+        writer, directory, callers = book
+        subscription = writer.subscription("dev", "pub.bars")
+        revoked, expiring = writer.key(subscription), writer.key(subscription, expires_at=NOW)
+        await directory.catch_up(-1)
+        before = NOW - timedelta(seconds=1)
+        for key in (revoked, expiring):
+            assert callers.caller(NOBODY, f"Bearer {key}", before) is callers.caller(NOBODY, f"Bearer {key}", before)
+        writer.change(KeyRow, keys.parsed(revoked).id, revoked_at=NOW)
+        await directory.catch_up(-1)
+        for key, error in ((revoked, KeyRevoked), (expiring, KeyExpired)):
+            with pytest.raises(error):
+                callers.caller(NOBODY, f"Bearer {key}", NOW)
+
+    asyncio.run(scene())
+
+
+def test_who_was_let_in_has_what_it_is_subscribed_to_now(book: tuple[Subscribers, Directory, Callers]) -> None:
+    async def scene() -> None:
+        writer, directory, callers = book
+        subscription = writer.subscription("dev", "pub.bars")
+        key = writer.key(subscription)
+        await directory.catch_up(-1)
+        assert set(callers.caller(NOBODY, f"Bearer {key}", NOW).subscribed) == {"pub.bars"}
+        writer.change(SubscriptionRow, subscription, state="ended")
+        await directory.catch_up(-1)
+        assert not callers.caller(NOBODY, f"Bearer {key}", NOW).subscribed
+
+    asyncio.run(scene())
+
+
+def test_a_token_that_let_somebody_in_is_refused_once_it_is_revoked_or_has_expired(
+    book: tuple[Subscribers, Directory, Callers],
+) -> None:
+    _, _, callers = book
+    secret, who = f"dct_{'0' * 12}_{'a' * 64}", Principal("default", "ann", "developer")
+    held = Token(tokens.digest_of(secret), who, None, None, NOW)
+    known = View(1, {}, {tokens.id_in(secret): held})
+    revoked = View(2, {}, {tokens.id_in(secret): replace(held, revoked_at=NOW)})
+    before = NOW - timedelta(seconds=1)
+    assert callers.caller(known, f"Bearer {secret}", before).principal == who
+    with pytest.raises(Unauthenticated):
+        callers.caller(known, f"Bearer {secret}", NOW)
+    with pytest.raises(Unauthenticated):
+        callers.caller(revoked, f"Bearer {secret}", before)
 
 
 def test_a_key_does_not_open_what_its_principal_may_read_by_itself(
