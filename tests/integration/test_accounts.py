@@ -259,3 +259,17 @@ def test_lists_go_on_page_by_page(tmp_path: Path, any_database: str) -> None:
         assert await told(dev, f"{SUBSCRIPTIONS}?sort=id") == (400, "bad_field")
 
     played(tmp_path, scene, database=any_database)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "two\nlines", "a\u0001b", "\u00a0", "\u0085"])
+def test_a_name_is_one_line_of_text(tmp_path: Path, name: str) -> None:
+    async def scene(town: Town) -> None:
+        dev = town.enter("dev")
+        assert await told(dev, ACCOUNTS, method="POST", json={"name": name}) == (400, "bad_field")
+        subscription = await subscribed(dev)
+        account = (await dev.get(ACCOUNTS)).json()["accounts"][0]["id"]
+        assert await told(dev, f"{ACCOUNTS}/{account}", method="PATCH", json={"name": name}) == (400, "bad_field")
+        labelled = await dev.post("/v1/keys", json={"subscription": subscription, "name": f"{name}\t"})
+        assert labelled.json()["detail"] == "name: one line of text is needed"
+
+    played(tmp_path, scene)
