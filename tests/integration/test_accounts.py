@@ -208,6 +208,19 @@ def test_a_subscription_is_held_to_what_its_tariff_says(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+def test_ending_and_asking_again_does_not_begin_a_quota_anew(tmp_path: Path) -> None:
+    async def scene(town: Town) -> None:
+        offer(town, "basic", quotas=[QUOTA], included=1000)
+        dev, ann = town.enter("dev"), town.enter("ann", "publisher")
+        first = await subscribed(dev, "pub.listed")
+        await dev.post(f"{SUBSCRIPTIONS}/{first}/end")
+        again = await subscribed(dev, "pub.listed", 202)
+        assert (await ann.post(f"{SUBSCRIPTIONS}/{again}/approve", json={})).json()["state"] == "active"
+        await subscribed(town.enter("other"), "pub.listed", 201)
+
+    played(tmp_path, scene)
+
+
 def test_a_publisher_who_is_to_approve_may_give_more_than_the_tariff(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
         offer(town, "basic", quotas=[QUOTA], burst={"calls": 3, "window_s": 1}, approval=True)
