@@ -208,6 +208,19 @@ def test_a_subscription_is_held_to_what_its_tariff_says(tmp_path: Path) -> None:
     played(tmp_path, scene)
 
 
+def test_ending_and_asking_again_does_not_begin_a_quota_anew(tmp_path: Path) -> None:
+    async def scene(town: Town) -> None:
+        offer(town, "basic", quotas=[QUOTA], included=1000)
+        dev, ann = town.enter("dev"), town.enter("ann", "publisher")
+        first = await subscribed(dev, "pub.listed")
+        await dev.post(f"{SUBSCRIPTIONS}/{first}/end")
+        again = await subscribed(dev, "pub.listed", 202)
+        assert (await ann.post(f"{SUBSCRIPTIONS}/{again}/approve", json={})).json()["state"] == "active"
+        await subscribed(town.enter("other"), "pub.listed", 201)
+
+    played(tmp_path, scene)
+
+
 def test_a_publisher_who_is_to_approve_may_give_more_than_the_tariff(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
         offer(town, "basic", quotas=[QUOTA], burst={"calls": 3, "window_s": 1}, approval=True)
@@ -259,3 +272,17 @@ def test_lists_go_on_page_by_page(tmp_path: Path, any_database: str) -> None:
         assert await told(dev, f"{SUBSCRIPTIONS}?sort=id") == (400, "bad_field")
 
     played(tmp_path, scene, database=any_database)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "two\nlines", "a\u0001b", "\u00a0", "\u0085"])
+def test_a_name_is_one_line_of_text(tmp_path: Path, name: str) -> None:
+    async def scene(town: Town) -> None:
+        dev = town.enter("dev")
+        assert await told(dev, ACCOUNTS, method="POST", json={"name": name}) == (400, "bad_field")
+        subscription = await subscribed(dev)
+        account = (await dev.get(ACCOUNTS)).json()["accounts"][0]["id"]
+        assert await told(dev, f"{ACCOUNTS}/{account}", method="PATCH", json={"name": name}) == (400, "bad_field")
+        labelled = await dev.post("/v1/keys", json={"subscription": subscription, "name": f"{name}\t"})
+        assert labelled.json()["detail"] == "name: one line of text is needed"
+
+    played(tmp_path, scene)

@@ -83,3 +83,57 @@ def test_it_verifies_while_a_gateway_writes(config: Path, capsys: pytest.Capture
         if number % 10 == 0:
             assert told(capsys, "verify", "--config", config)[0] == 0
     ledger.close()
+
+
+def test_a_file_that_is_no_database_is_a_damaged_ledger(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = config.parent / "home" / "ledger.sqlite"
+    book.write_bytes(b"garbage" * 1000)
+    code, _, err = told(capsys, "verify", "--config", config)
+    assert code == 1
+    assert err.startswith(f"ledger_damaged: The ledger does not verify: {book} cannot be read: ")
+
+
+def test_a_backup_is_compared_from_what_does_not_hold(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = config.parent / "home" / "checkpoints.ndjson"
+    copy.write_text(copy.read_text().replace('"number":1', '"number":7'))
+    code, _, err = told(capsys, "verify", "--config", config)
+    assert code == 1
+    assert err.rstrip().endswith("compare them with a backup, from checkpoint 1 on.")
+
+
+def test_an_export_is_not_held_against_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    home, events = config.parent / "home", tmp_path / "events.ndjson"
+    told(capsys, "export", "--config", config, "-o", events)
+    proof = ("verify", "--export", events, "--key", home / "ledger.pub", "--checkpoints")
+    code, _, err = told(capsys, *proof, tmp_path / "mistyped")
+    assert (code, err.splitlines()[0]) == (2, f"bad_field: --checkpoints: there is no file {tmp_path / 'mistyped'}")
+    (tmp_path / "empty").touch()
+    code, out, _ = told(capsys, *proof, tmp_path / "empty")
+    assert code == 0
+    assert "0 sealed by any checkpoint, 7 not sealed yet" in out
+    assert "no checkpoint covers any of it" in out
+
+
+def test_what_is_no_export_is_not_taken_for_a_damaged_ledger(
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    home, events = config.parent / "home", tmp_path / "events.parquet"
+    told(capsys, "export", "--config", config, "--format", "parquet", "-o", events)
+    proof = ("--key", home / "ledger.pub", "--checkpoints", home / "checkpoints.ndjson")
+    code, _, err = told(capsys, "verify", "--export", events, *proof)
+    assert (code, err.split(":")[0]) == (2, "bad_field")
+    events.write_text("{}\n")
+    assert "what stands there is no event" in told(capsys, "verify", "--export", events, *proof)[1]
+
+
+@pytest.mark.parametrize(
+    ("span", "field"), [(("--from", "x"), "--from"), (("--to", "x"), "--to"), (("--from", "1d", "--to", "2d"), "--to")]
+)
+def test_a_span_that_is_none_is_named(
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, span: tuple[str, ...], field: str
+) -> None:
+    code, _, err = told(capsys, "export", "--config", config, "-o", tmp_path / "events", *span)
+    assert (code, err.split(": ")[:2]) == (2, ["bad_field", field])
+    assert not (tmp_path / "events").exists()

@@ -259,3 +259,15 @@ def test_a_products_margin_is_its_revenue_less_what_its_jobs_cost(tmp_path: Path
 
     rates = {"currency": "CNY", "gib_scanned": "0.2", "gib_crossed": "0.5", "worker_hour": "8"}
     played(tmp_path, scene, costs=rates)
+
+
+def test_a_flat_fee_stands_in_a_line_before_anything_was_used(tmp_path: Path) -> None:
+    async def scene(town: Town, _clock: Clock) -> None:
+        _ann, dev, subscription = await sold(town)
+        for group_by, key in (("product", "pub.internal"), ("subscription", subscription)):
+            usage = (await dev.get("/v1/usage", params={"group_by": group_by})).json()
+            fee = [{"currency": "CNY", "amount": "100.00"}]
+            assert [(line["key"], line["rows"], line["money"]) for line in usage["lines"]] == [(key, 0, fee)]
+            assert usage["money"] == fee
+
+    played(tmp_path, scene)

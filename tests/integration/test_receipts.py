@@ -147,6 +147,11 @@ def test_reconciling_tells_what_is_missing_on_either_side(tmp_path: Path) -> Non
         ({"period": "0000-01"}, "period"),
         ({"since": "0001-01-01T00:00:00+23:59"}, "since"),
         ({"receipts": ["x"] * 10_001}, "receipts"),
+        ({"since": "2026-11-02T00:00:00Z", "until": "2026-11-01T00:00:00Z"}, "until"),
+        ({"period": "9999-12"}, "period"),
+        ({"receipts": [{"id": "rcp_1", "rows": "3"}]}, "receipts.0.receipt.rows"),
+        ({"receipts": [{"id": "rcp_1", "cows": 3}]}, "receipts.0.receipt.cows"),
+        ({"receipts": ["rcp_1", 5]}, "receipts.1"),
     ],
 )
 def test_what_cannot_be_reconciled_is_named(tmp_path: Path, wrong: dict[str, Any], field: str) -> None:

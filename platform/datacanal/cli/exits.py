@@ -13,6 +13,7 @@ from datacanal.domain.errors import (
     StoreUnavailable,
     error_classes,
 )
+from datacanal.domain.metering_errors import QuotaExhausted
 
 DONE = 0
 JOB_FAILED = 1
@@ -28,7 +29,7 @@ def exit_code(error: DatacanalError) -> int:
         return UNREACHABLE
     if error.code == JobCancelled.code:
         return CANCELLED
-    if error.kind is Kind.POLICY:
+    if error.kind is Kind.POLICY or error.code == QuotaExhausted.code:
         return REFUSED
     if error.code in _codes(RunError):
         return JOB_FAILED

@@ -22,6 +22,7 @@ from datacanal.domain.metering_errors import LedgerDamaged
 if TYPE_CHECKING:
     from datacanal.ledger.store import LedgerStore
     from datacanal.ledger.verifying import Report
+    from datacanal.ledger.walking import Fault
 
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file of the home.")]
 KeyFile = Annotated[Path | None, typer.Option("--key", help="The public key; else ledger.pub of the home.")]
@@ -67,7 +68,7 @@ def verify(
         _print(report)
     if report.faults:
         first = report.faults[0]
-        raise LedgerDamaged(event=first.first, reason=first.reason)
+        raise LedgerDamaged(place=_place(first), reason=first.reason)
 
 
 def export(
@@ -82,7 +83,11 @@ def export(
     from datacanal.ledger.exporting import Span, write_ndjson, write_parquet
 
     now = datetime.now(UTC)
-    span = Span(parse_since(since, now) if since else None, parse_since(until, now) if until else None)
+    start = parse_since(since, now, "--from") if since else None
+    end = parse_since(until, now, "--to") if until else None
+    if start is not None and end is not None and end <= start:
+        raise BadField(field="--to", reason="it must be after --from")
+    span = Span(start, end)
     with _opened(load_configuration(config)) as store, atomic_file(output) as file:
         count = (write_ndjson if kind is ExportFormat.NDJSON else write_parquet)(store, span, file)
     print(f"{count:,} events in {output}")
@@ -123,6 +128,8 @@ def _of_export(exported: Path, key: Path | None, copy: Path | None) -> Report:
     if key is None or copy is None:
         option = "--key" if key is None else "--checkpoints"
         raise BadField(field=option, reason="an export is verified with the ledger's public key and its checkpoints")
+    if not copy.is_file():
+        raise BadField(field="--checkpoints", reason=f"there is no file {copy}")
     return verify_export(exported, read_public(key), copy)
 
 
@@ -135,22 +142,45 @@ def _opened(configuration: Configuration) -> Iterator[LedgerStore]:
     file = configuration.home / DATABASE
     if configuration.control.database == EMBEDDED and not file.is_file():
         raise NotFound(what="ledger (a gateway makes it) at", name=str(file))
-    store = open_ledger(configuration.home, configuration.control.database)
+    with _readable(file):
+        store = open_ledger(configuration.home, configuration.control.database)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Raises `LedgerDamaged` where the file is no database, or its pages are not whole."""
+    from sqlalchemy.exc import DatabaseError
+
     try:
-        yield store
-    finally:
-        store.close()
+        yield
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # a lock, a full disk: nothing of the file's own
+            raise
+        raise LedgerDamaged(place="event 1", reason=f"{file} cannot be read: {error.orig}") from None
 
 
 def _print(report: Report) -> None:
     for fault in report.faults:
         print(fault.reason)
-    sealed = f"sealed by checkpoint {report.sealed.number}" if report.sealed else "not sealed"
+    sealed = f"sealed by checkpoint {report.sealed.number}" if report.sealed else "sealed by any checkpoint"
     state = "the ledger holds" if not report.faults else "the ledger does not hold; looked at"
     print(f"{state}: {report.count:,} events, the last with hash {report.head}")
     print(f"{report.count - report.unsealed:,} {sealed}, {report.unsealed:,} not sealed yet")
     for note in report.notes:
         print(note)
+
+
+def _place(fault: Fault) -> str:
+    match fault.what:
+        case "checkpoint":
+            return f"checkpoint {fault.first}"
+        case "meter":
+            return "event 1"
+    return f"event {fault.first}"
 
 
 def _document(report: Report) -> dict[str, object]:

@@ -11,9 +11,9 @@ _SPAN = re.compile(r"^(\d{1,6})([smhdw])$")
 _UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def parse_since(text: str, now: datetime) -> datetime:
-    """So long before now, or that instant. Raises `BadField`."""
-    return _moment(text, now, -1, "--since")
+def parse_since(text: str, now: datetime, option: str = "--since") -> datetime:
+    """So long before now, or that instant. Raises `BadField`, which names the option."""
+    return _moment(text, now, -1, option)
 
 
 def parse_expiry(text: str, now: datetime) -> datetime:

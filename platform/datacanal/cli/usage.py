@@ -11,6 +11,7 @@ from datacanal.cli.text import bytes_text
 from datacanal.protocol.money import Money, Usage, UsageLine
 
 Period = Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help="A month in UTC; else this one.")]
+_FIGURES = ("calls", "rows", "bytes", "computing", "units", "money")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,14 +40,16 @@ def usage(
 def print_usage(found: Usage) -> None:
     """A line for each, and their total."""
     lines = [*found.lines, found.total.model_copy(update={"money": found.money})]
-    names = [found.group_by, "product", "calls", "rows", "bytes", "computing", "units", "money"]
-    print_table(names, [_cells(each) for each in lines], right=[False, False, *[True] * 6])
+    says_product = any(each.product not in (None, each.key) for each in lines)
+    names = [found.group_by, *(["product"] if says_product else []), *_FIGURES]
+    right = [name in _FIGURES for name in names]
+    print_table(names, [_cells(each, says_product) for each in lines], right=right)
 
 
-def _cells(line: UsageLine) -> list[str]:
+def _cells(line: UsageLine, says_product: bool) -> list[str]:
     return [
         line.key,
-        "" if line.product in (None, line.key) else str(line.product),
+        *([line.product or ""] if says_product else []),
         f"{line.calls:,}",
         f"{line.rows:,}",
         bytes_text(line.bytes),

@@ -34,7 +34,7 @@ class KeyRevoked(UserError):
 class ScopeMissing(PolicyError):
     code = "scope_missing"
     says = "The API key {key} may not do this: it lacks the scope {scope!r}."
-    advises = "Make a key with that scope: `datacanal key create --scope {scope}`."
+    advises = "Make a key with that scope: `datacanal key create --scope {scope}`; ask a token for it too."
 
 
 class KeyNotEnough(PolicyError):
@@ -126,7 +126,7 @@ class QuotaExhausted(ResourceError):
 
     code = "quota_exhausted"
     says = "The quota is used up: {first}."
-    advises = "Ask for fewer rows, wait {retry_after_s} s for the next period, or ask the publisher for more."
+    advises = "Ask for less, wait {retry_after_s} s for the next period, or ask the publisher for more."
 
     def __init__(
         self, violated: Sequence[str] = (), *, retry_after_s: int = 60, first: str = "", **data: object
@@ -195,9 +195,7 @@ class SignInNotOffered(UserError):
 class LedgerDamaged(ExternalError):
     code = "ledger_damaged"
     says = "The ledger does not verify: {reason}."
-    advises = (
-        "Keep the database and the checkpoint file as they are, and compare them with a backup from event {event}."
-    )
+    advises = "Keep the database and the checkpoint file as they are, and compare them with a backup, from {place} on."
 
 
 class ReceiptNotProven(UserError):

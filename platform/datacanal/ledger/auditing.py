@@ -49,6 +49,8 @@ def _events(exported: Path) -> Iterator[list[Any]]:
     except OSError as error:
         raise BadField(field="--export", reason=f"{exported}: {error.strerror}") from None
     with stream:
+        if stream.peek(4)[:4] == b"PAR1":
+            raise BadField(field="--export", reason=f"{exported} is Parquet; an export as NDJSON proves itself")
         for line in stream:
             yield _values(line)
 
@@ -73,5 +75,7 @@ def _values(line: bytes) -> list[Any]:
 def _notes(start: End, end: End, above: Checkpoint | None) -> Iterator[str]:
     if start.count:
         yield f"the export begins with event {start.count + 1}"
+    if end.sealed is None:
+        yield "no checkpoint covers any of it: that the ledger has these events is not proven"
     if above is not None:
         yield f"the export ends with event {end.count}; checkpoint {above.number} counts {above.count}"

@@ -72,9 +72,9 @@ class Entry:
         if found is None:
             raise KeyWrong
         if found.revoked_at is not None:
-            raise KeyRevoked(key=key, revoked_at=found.revoked_at.isoformat())
+            raise KeyRevoked(key=key, revoked_at=found.revoked_at.date().isoformat())
         if found.expires_at is not None and found.expires_at <= self._now:
-            raise KeyExpired(key=key, expired_at=found.expires_at.isoformat())
+            raise KeyExpired(key=key, expired_at=found.expires_at.date().isoformat())
 
     def _read_keys(self, keys: Collection[str]) -> Iterator[tuple[str, _Key]]:
         for key, *times in _KEYS.rows(self._connection, [(each,) for each in keys]):

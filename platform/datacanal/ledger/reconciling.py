@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 
 from datacanal.domain.access import Principal
 from datacanal.domain.errors import BadField
-from datacanal.domain.usage import Period, period_end
+from datacanal.domain.months import month_named
 from datacanal.ledger.models import EventRow, HoldRow
 from datacanal.ledger.owning import chosen_accounts
 from datacanal.ledger.store import LedgerStore
@@ -46,12 +46,14 @@ def _named(given: str | NamedReceipt) -> NamedReceipt:
 
 def _span(request: ReconcileRequest) -> tuple[datetime | None, datetime | None]:
     since, until = (_instant(name, getattr(request, name)) for name in ("since", "until"))
+    if since is not None and until is not None and until <= since:
+        raise BadField(field="until", reason="it must be after since")
     if request.period is None:
         return since, until
     if since is not None or until is not None:
         raise BadField(field="period", reason="either the period or since and until say the time")
-    start = datetime.fromisoformat(f"{request.period}-01").replace(tzinfo=UTC)
-    return start, period_end(start, Period.MONTH)
+    month = month_named(request.period)
+    return month.start, month.end
 
 
 def _instant(field: str, at: datetime | None) -> datetime | None:

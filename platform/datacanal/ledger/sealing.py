@@ -125,4 +125,4 @@ def _hash_of(connection: Connection, seq: int) -> str:
 def _check(seq: int, noted: str, found: str) -> None:
     """What was noted is not sealed over: the ends of then and now are those of the events."""
     if noted != found:
-        raise LedgerDamaged(event=seq, reason=f"event {seq} has not the hash that was noted for it")
+        raise LedgerDamaged(place=f"event {seq}", reason=f"event {seq} has not the hash that was noted for it")

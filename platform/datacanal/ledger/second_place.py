@@ -33,7 +33,7 @@ class SecondPlace:
         if last is None or not line.startswith(torn) or not _leads_to(whole, last, size - len(torn)):
             number = last.number if last else 0
             raise LedgerDamaged(
-                event=last.count if last else 0, reason=f"{self._file} does not lead to checkpoint {number}"
+                place=f"event {last.count if last else 0}", reason=f"{self._file} does not lead to checkpoint {number}"
             )
         self._append(size - len(torn), line)
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from datacanal.domain.errors import Forbidden, WrongState
 from datacanal.domain.metering_errors import SubscriptionExists
+from datacanal.domain.months import month_of
 from datacanal.ledger.accounts import open_account
 from datacanal.ledger.agreements import Agreement, burst_of, offered, quotas_of
 from datacanal.ledger.asking import Asker, Made, Slice, checked_id, known_subscription, not_found, own_account, sliced
@@ -69,7 +70,8 @@ class Subscriptions:
             _check_none(session, account, product.name)
             agreement = offered(session, account.tenant, product.name, request.tariff)
             row = self._row(account, asker, request, agreement)
-            row.state = "pending" if product.waits(agreement) else "active"
+            waits = product.waits(agreement) or (agreement.tariff is not None and self._ended_lately(session, row))
+            row.state = "pending" if waits and not product.is_own else "active"
             row.decided_at = row.created_at if row.state == "active" else None  # since when it is paid for
             session.add(row)
             session.flush()
@@ -117,6 +119,16 @@ class Subscriptions:
                 raise WrongState(what="subscription", state=row.state, action="be ended", hint="It never began.")
             row.state, row.ended_at = "ended", row.ended_at or self._made.now()
             return subscription_view(row)
+
+    def _ended_lately(self, session: Session, row: SubscriptionRow) -> bool:
+        """Whether the account had the product this month: quotas and included units would begin anew otherwise."""
+        lately = select(SubscriptionRow.id).where(
+            SubscriptionRow.account_id == row.account_id,
+            SubscriptionRow.product == row.product,
+            SubscriptionRow.decided_at.is_not(None),
+            SubscriptionRow.ended_at >= month_of(row.created_at).start,
+        )
+        return session.scalars(lately).first() is not None
 
     def _decided(self, session: Session, asker: Asker, subscription: str, state: SubscriptionState) -> SubscriptionRow:
         row = _found(session, asker, subscription)

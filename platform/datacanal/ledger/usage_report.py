@@ -47,6 +47,7 @@ def usage_report(session: Session, meant: Meant, month: Month, group_by: GroupBy
 
 
 _Line = tuple[str, str | None, Sum, list[Money] | None]
+_Group = tuple[str | None, ...]
 
 
 def _by_day(session: Session, meant: Meant, span: Span) -> list[_Line]:
@@ -65,10 +66,22 @@ def _grouped(
     session: Session, meant: Meant, span: Span, group_by: GroupBy, priced: Mapping[Priced, Counted]
 ) -> list[_Line]:
     lines: list[_Line] = []
-    for group, found in _sums(session, _COLUMNS[group_by], meant, span).items():
+    sums = _sums(session, _COLUMNS[group_by], meant, span)
+    for group in {**_due_without_use(group_by, priced), **sums}:
         key, product = group[0] or _WITHOUT[group_by], group[-1]
-        lines.append((key, product, found, _money_of(group_by, key, priced)))
+        lines.append((key, product, sums.get(group, NOTHING), _money_of(group_by, key, priced)))
     return lines
+
+
+def _due_without_use(group_by: GroupBy, priced: Mapping[Priced, Counted]) -> dict[_Group, None]:
+    """The groups of what is to be paid for, so that the lines' money adds up to the total."""
+    due = [each for each, counted in priced.items() if amount_due(each, counted)]
+    match group_by:
+        case "product":
+            return {(each.product,): None for each in due}
+        case "subscription":
+            return {(each.subscription, each.product): None for each in due}
+    return {}
 
 
 def _sums(session: Session, by: tuple[str, ...], meant: Meant, span: Span) -> dict[tuple[str | None, ...], Sum]:

@@ -79,7 +79,8 @@ def _fault_of(event: Event, end: End) -> Fault | None:
     seq, expected = event[0], end.count + 1
     if seq != expected:
         what = f"events {expected} to {seq - 1} are" if isinstance(seq, int) and seq > expected + 1 else "it is"
-        return Fault("event", expected, expected, f"event {expected}: {what} missing, number {seq!r} stands there")
+        found = "what stands there is no event" if seq is None else f"number {seq!r} stands there"
+        return Fault("event", expected, expected, f"event {expected}: {what} missing, {found}")
     try:
         holds = follow(end.head, digest(event[:-1])) == event[-1]
     except TypeError:  # a value of a type that none of ours has

@@ -10,9 +10,11 @@ from pydantic import Field, StringConstraints, model_validator
 from datacanal.protocol.base import Document
 from datacanal.protocol.money import TariffBurst, TariffQuota, Unit
 from datacanal.protocol.products import ProductName
-from datacanal.protocol.public import Name
 
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+TITLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+AccountName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=TITLE_PATTERN)]
 Scope = Literal["data", "sample", "account"]
 Mode = Literal["live", "test"]
 SubscriptionState = Literal["pending", "active", "refused", "ended"]
@@ -26,13 +28,13 @@ class Page(Document):
 
 
 class AccountRequest(Document):
-    name: Name
+    name: AccountName
 
 
 class AccountUpdate(Document):
     """What is given is changed."""
 
-    name: Name | None = None
+    name: AccountName | None = None
 
 
 class AccountView(Document):
@@ -102,7 +104,7 @@ class KeyRequest(Document):
     """`data` is for rows, `sample` for the sample, `account` for reading what the account used and pays."""
 
     subscription: Id
-    name: str = Field(default="", max_length=128)
+    name: str = Field(default="", max_length=128, pattern=LINE_PATTERN)
     mode: Mode = "live"
     scopes: list[Scope] = Field(default=["data", "sample"], min_length=1, max_length=3)
     expires: datetime | None = Field(default=None, description="with a time zone")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from datacanal.protocol.base import Document
+from datacanal.protocol.money import MONTH_PATTERN
 
 MOST_RECEIPTS = 10_000
 """How many receipts are reconciled at once."""
 ReceiptId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Month = Annotated[str, StringConstraints(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, StringConstraints(pattern=MONTH_PATTERN)]
 Unit = Literal["calls", "rows", "bytes", "compute_ms"]
 
 
@@ -100,10 +101,17 @@ class NamedReceipt(Document):
     units: int | None = None
 
 
+def _shape_of(given: object) -> str:
+    return "id" if isinstance(given, str) else "receipt"
+
+
+Named = Annotated[Annotated[ReceiptId, Tag("id")] | Annotated[NamedReceipt, Tag("receipt")], Discriminator(_shape_of)]
+
+
 class ReconcileRequest(Document):
     """The receipts that a caller holds of a month (`2026-11`), of a span of time, or of any time."""
 
-    receipts: list[ReceiptId | NamedReceipt] = Field(max_length=MOST_RECEIPTS)
+    receipts: list[Named] = Field(max_length=MOST_RECEIPTS)
     period: Month | None = None
     since: datetime | None = Field(default=None, description="events from then on, with a time zone")
     until: datetime | None = Field(default=None, description="events before then, with a time zone")

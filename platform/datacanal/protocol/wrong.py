@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from datacanal.protocol.accounts import LINE_PATTERN, TITLE_PATTERN
 from datacanal.protocol.money import MONTH_PATTERN, PRICE_PATTERN, TARIFF_PATTERN
 from datacanal.protocol.products import PRODUCT_PATTERN, READER_PATTERN, SCHEDULE_PATTERN
 
@@ -13,6 +14,8 @@ _SHAPES = {
     PRICE_PATTERN: 'a text such as "0.002" is needed, not negative: at most 12 digits before and 12 after the point',
     TARIFF_PATTERN: "lower-case letters, digits, _ and - are needed, the first one a letter",
     MONTH_PATTERN: "a month such as 2026-11 is needed",
+    LINE_PATTERN: "one line of text is needed",
+    TITLE_PATTERN: "one line of text is needed, of more than spaces",
     READER_PATTERN: "group:NAME or principal:NAME is needed",
     SCHEDULE_PATTERN: "lower-case letters, digits, _ and - are needed, the first one a letter",
 }

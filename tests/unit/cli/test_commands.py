@@ -26,6 +26,7 @@ from datacanal.domain.errors import (
     OutOfMemory,
     SqlSyntax,
 )
+from datacanal.domain.metering_errors import QuotaExhausted
 from datacanal.testing.fake_service import TOKEN, FakeService, listening
 
 MANY = pa.table({"n": list(range(250)), "jméno": [f"č{n}" for n in range(250)]})
@@ -93,6 +94,7 @@ def test_statistics_of_a_failed_job_are_written_too(tmp_path: Path, service: Fak
         (OutOfMemory(limit_bytes=1), 1),
         (SqlSyntax(reason="x"), 2),
         (BudgetExceeded(rows=1, bytes=1, budget="job.rows", lake="l", limit="0"), 4),
+        (QuotaExhausted(["rows-day"]), 4),
         (JobCancelled(job="j"), 130),
     ],
 )

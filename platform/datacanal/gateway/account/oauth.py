@@ -84,6 +84,7 @@ def _granted(bearers: Bearers, tokens: AccessTokens, request: Request, body: byt
 
 
 def _form(request: Request, body: bytes) -> dict[str, str]:
+    """The fields that are known; others, and those without a value, are as if they were not there (section 3.2)."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise _refused("invalid_request", f"the body must be {_FORM}")
     if request.url.query:
@@ -92,12 +93,10 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
     except ValueError:
         raise _refused("invalid_request", "the body is not form-encoded UTF-8") from None
-    form = dict(pairs)
-    if len(form) < len(pairs):
+    known = [pair for pair in pairs if pair[0] in _FIELDS]
+    if len(dict(known)) < len(known):
         raise _refused("invalid_request", "a field is given more than once")
-    if unknown := sorted(form.keys() - _FIELDS):
-        raise _refused("invalid_request", f"the fields are {', '.join(sorted(_FIELDS))}; {len(unknown)} are not known")
-    return form
+    return {name: value for name, value in known if value}
 
 
 def _credentials(authorization: str | None, form: dict[str, str]) -> tuple[str, str]:
