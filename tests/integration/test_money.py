@@ -7,6 +7,7 @@ import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tests.integration.developers import Town, a_key, made
@@ -269,5 +270,15 @@ def test_a_flat_fee_stands_in_a_line_before_anything_was_used(tmp_path: Path) ->
             fee = [{"currency": "CNY", "amount": "100.00"}]
             assert [(line["key"], line["rows"], line["money"]) for line in usage["lines"]] == [(key, 0, fee)]
             assert usage["money"] == fee
+
+    played(tmp_path, scene)
+
+
+@pytest.mark.parametrize("path", ["/v1/usage", "/v1/invoices/preview", "/v1/products/pub.internal/margin"])
+def test_nothing_is_due_for_a_month_to_come(tmp_path: Path, path: str) -> None:
+    async def scene(town: Town, _clock: Clock) -> None:
+        ann, dev, _ = await sold(town)
+        answer = await (ann if "margin" in path else dev).get(path, params={"period": "2026-11"})
+        assert (answer.status_code, answer.json()["detail"]) == (400, "period: 2026-11 has not begun")
 
     played(tmp_path, scene)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from datacanal.domain.access import Action
+from datacanal.domain.errors import BadField
 from datacanal.domain.months import Month, month_named, month_of
 from datacanal.gateway.account.asking import allowed_by
 from datacanal.gateway.account.owning import owned_product
@@ -63,5 +64,9 @@ def usage_routes(services: Services, caller: Any) -> APIRouter:
 
 
 def month_asked(services: Services, period: str | None) -> Month:
-    """The month of that name, or this one. Raises `BadField`."""
-    return month_of(services.now()) if period is None else month_named(period)
+    """The month of that name, or this one. Raises `BadField`, for one to come too: no fee of it is due."""
+    this = month_of(services.now())
+    asked = this if period is None else month_named(period)
+    if this < asked:
+        raise BadField(field="period", reason=f"{asked.name} has not begun")
+    return asked
