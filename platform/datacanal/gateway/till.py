@@ -63,8 +63,7 @@ class Till:
 
     async def charge(self, bill: Bill, asked: Asked, amounts: Amounts, before: Replay | None) -> Charged | Replay:
         """Charge a whole answer. Raises what `Meter.charge` raises."""
-        with self._meter.expecting():
-            said = await self._meter.charge(bill.charge(asked, amounts, before))
+        said = await self._meter.charge(bill.charge(asked, amounts, before))
         if isinstance(said, Charged):
             self._noted(bill.terms, said.left)
         return said
