@@ -295,7 +295,7 @@ def test_an_unknown_configuration_key_keeps_the_service_from_starting(directory:
     ("old", "new", "words"),
     [
         ('url = "file://', 'url = "s3://', ("not_available", "url")),
-        ("[control]", '[control]\ndatabase = "mysql://db/x"', ("bad_configuration", "database")),
+        ('database = "sqlite"', 'database = "mysql://db/x"', ("bad_configuration", "database")),
         ("workers = 1", "workers = 0", ("bad_configuration", "workers")),
         ("[control]", "[control", ("bad_configuration", "TOML")),
         ('"1GiB"', '"much"', ("bad_configuration", "memory")),
