@@ -46,6 +46,7 @@ def kill_gateways(folder: Path, database: str, kills: int) -> dict[str, int]:
         return check_book(home.book.store, told)
     finally:
         home.book.store.close()
+        home.engine.dispose()
 
 
 @pytest.mark.timeout(600)
@@ -72,4 +73,5 @@ def test_a_killed_database_loses_nothing_and_nothing_is_charged_twice(
         await_no_holds(home.book.store)
     compared = check_book(home.book.store, told)
     home.book.store.close()
+    home.engine.dispose()
     assert compared["answers"] > 5
