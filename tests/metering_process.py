@@ -79,7 +79,7 @@ async def main(home: str, database: str, gateway: str, what: str) -> None:
     lines = await {"spend": spend, "same": same, "hold": hold}[what](meter)
     await meter.close()
     store.close()
-    print("\n".join(lines))  # noqa: T201  # what started this reads it
+    print("".join(f"{line}\n" for line in lines), end="")  # noqa: T201  # what started this reads it
 
 
 if __name__ == "__main__":
