@@ -40,6 +40,7 @@ class Sequencer:
         self._copy = SecondPlace(copy)
         self._turn = turn
         self._now = now
+        self._behind = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
         self.problem: str | None = None
@@ -62,8 +63,8 @@ class Sequencer:
 
     def _try(self) -> None:
         try:
-            while self._turn.take() and self.seal() is not None:
-                pass
+            while self._turn.take() and self.seal() is not None and self._behind:
+                pass  # what is appended meanwhile waits for the next time: else each of a few events had its own
             self.problem = None
         except Exception as error:  # whatever it is, the next try may succeed; until then nothing is sealed
             words = str(error) if isinstance(error, LedgerDamaged | OSError) else type(error).__name__
@@ -104,6 +105,7 @@ class Sequencer:
         if book.seq == sealed:
             return None
         count = min(book.seq, sealed + _MOST_EVENTS)
+        self._behind = book.seq - count
         unsigned = Checkpoint(
             number=last.number + 1 if last else 1,
             count=count,

@@ -44,11 +44,15 @@ def main() -> int:
         print(f"not measured: {reason}")
         return 0
     os.sched_setaffinity(0, {LOAD_CORE})
-    kinds = _kinds(arguments)
     with ExitStack() as stack:
-        servers = [stack.enter_context(kind(Path(stack.enter_context(_folder())))) for kind in kinds]
+
+        def home() -> Path:
+            return Path(stack.enter_context(_folder()))
+
         if arguments.metering:
-            return metering.compare(servers[0], servers[1], arguments.rounds, arguments.seconds)
+            metered, unmetered = stack.enter_context(Gateway(home())), stack.enter_context(Unmetered(home()))
+            return metering.compare(metered, unmetered, arguments.rounds, arguments.seconds)
+        servers = [stack.enter_context(kind(home())) for kind in _kinds(arguments)]
         if arguments.half_open:
             return _half_open(servers[0], arguments.half_open)
         return _compare(servers, arguments.rounds, arguments.seconds)
@@ -117,8 +121,6 @@ def _lack() -> str:
 
 
 def _kinds(arguments: argparse.Namespace) -> list[type[Server]]:
-    if arguments.metering:
-        return [Gateway, Unmetered]
     return [Gateway] if arguments.half_open or not _others_are_here() else _all_kinds()
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.benchmarks.report import row
 from tests.benchmarks.serving import loaded
-from tests.benchmarks.serving.servers import Server
+from tests.benchmarks.serving.ours import Gateway, Unmetered
 
 _MOST_LOST = 0.1
 _MOST_P50_MS = 1.0
 _WIDTHS = (60, 10, 10, 8)
 
 
-def compare(metered: Server, unmetered: Server, rounds: int, seconds: float) -> int:
+def compare(metered: Gateway, unmetered: Unmetered, rounds: int, seconds: float) -> int:
     """W1 and W3; prints the table, and whether the goals are held."""
     workloads = [
         loaded.Workload(each.name, each.runs, each.connections)
@@ -19,6 +19,8 @@ def compare(metered: Server, unmetered: Server, rounds: int, seconds: float) -> 
         if each.name in (loaded.W1, loaded.W3)
     ]
     table = loaded.measured([metered, unmetered], workloads, rounds, seconds)
+    if unmetered.charged() or not metered.charged():
+        raise RuntimeError("who should charge did not, or who should not did")
     loaded.tell(table, metered.name)
     print()
     row(("goal", "measured", "wanted", ""), _WIDTHS)

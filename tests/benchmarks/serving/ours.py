@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.benchmarks.serving.servers import Server
 from tests.products import ProductHome
 
 from datacanal.domain.usage import Burst, Dimension, Period, Quota
+from datacanal.ledger import DATABASE
 
 _DATA = f"/v1/products/{bars.PRODUCT}/data"
 _QUOTAS = [Quota(Dimension.ROWS, 10**12, Period.DAY), Quota(Dimension.CALLS, 10**9, Period.MONTH)]
@@ -38,6 +41,7 @@ class Gateway(Server):
         home.point(bars.PRODUCT, snapshot.snapshot)
         self.headers = {"Authorization": f"Bearer {self.secret(home)}"}
         home.engine.dispose()
+        self._ledger = home.home / DATABASE
         configuration = self.folder / "datacanal.toml"
         configuration.write_text(
             f'home = "{home.home}"\n[control]\n'
@@ -51,6 +55,12 @@ class Gateway(Server):
         key = home.book.key(subscription)
         home.book.store.close()
         return key
+
+    def charged(self) -> int:
+        """How many calls stand in the book."""
+        with closing(sqlite3.connect(self._ledger)) as book:
+            [count] = book.execute("SELECT count(*) FROM events").fetchone()
+        return int(count)
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)

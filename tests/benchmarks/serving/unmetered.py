@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from datacanal.cli.main import main
-from datacanal.gateway import service
+from datacanal.gateway import assembly
 from datacanal.ledger.charges import Charge, Charged
 
 _NOW = datetime.now(UTC)
@@ -27,5 +27,5 @@ class NoMeter:
 
 
 if __name__ == "__main__":
-    service.Meter = NoMeter  # type: ignore[assignment, misc]  # as the module says
+    assembly.Meter = NoMeter  # type: ignore[assignment, misc]  # as the module says
     sys.exit(main())

@@ -67,6 +67,25 @@ def test_one_checkpoint_covers_so_many_events_at_most(ledger: Ledger, monkeypatc
     assert ledger.report().faults == ()
 
 
+def test_what_is_appended_while_the_thread_seals_waits_for_its_next_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a book that always grows is sealed without a pause, a few events at a time."""
+    added, seal = iter(range(2, 100)), ledger.sequencer.seal
+
+    def seal_and_append() -> Checkpoint | None:
+        made = seal()
+        ledger.add(draft(next(added)))
+        return made
+
+    ledger.add(draft(1))
+    monkeypatch.setattr(ledger.sequencer, "seal", seal_and_append)
+    ledger.sequencer.start()
+    ledger.sequencer.close()
+    assert 1 <= len(copied(ledger)) <= 2
+    assert ledger.report().unsealed == 1
+
+
 def test_a_thread_seals_what_was_appended_and_the_rest_when_it_is_closed(ledger: Ledger) -> None:
     ledger.sequencer.start()
     ledger.add(draft(1))
