@@ -125,6 +125,13 @@ def test_a_file_without_events_is_refused(ledger: Ledger, tmp_path: Path, conten
         audited(ledger, tmp_path / "events")
 
 
+def test_an_export_as_parquet_does_not_prove_itself(ledger: Ledger, tmp_path: Path) -> None:
+    with (tmp_path / "events").open("wb") as out:
+        write_parquet(ledger.store, Span(), out)
+    with pytest.raises(BadField, match="is Parquet; an export as NDJSON proves itself"):
+        audited(ledger, tmp_path / "events")
+
+
 def test_an_empty_span_has_no_events(ledger: Ledger, tmp_path: Path) -> None:
     assert exported(ledger, tmp_path / "events", Span(AT + timedelta(days=1))) == []
 
