@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -19,6 +18,7 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tests.e2e.service import free_ports
+from tests.gateway_processes import answers, gateway_command
 from tests.products import ProductHome
 
 from datacanal.domain.usage import EventKind, Outcome
@@ -74,7 +74,7 @@ class Gateways:
     def await_ready(self, number: int) -> None:
         """Until it answers."""
         until = time.monotonic() + _READY_S
-        while not self._answers(number):
+        while not answers(self.url(number)):
             assert time.monotonic() < until, (self._folder / f"gateway-{self.ports[number]}.log").read_text()[-2000:]
             time.sleep(0.05)
 
@@ -88,20 +88,10 @@ class Gateways:
         """All that they have said."""
         return "".join((self._folder / f"gateway-{port}.log").read_text() for port in self.ports)
 
-    def _answers(self, number: int) -> bool:
-        try:
-            return httpx.get(f"{self.url(number)}/health", trust_env=False).status_code == 200
-        except httpx.TransportError:
-            return False
-
     def _started(self, port: int) -> subprocess.Popen[bytes]:
-        config = self._folder / f"gateway-{port}.toml"
-        config.write_text(
-            f'home = "{self._home.home}"\n[control]\ndatabase = "{self._home.database}"\n'
-            f'[gateway]\nlisten = "127.0.0.1:{port}"\nstore = "{self._home.store}"\n'
-        )
+        config, home = self._folder / f"gateway-{port}.toml", self._home
+        command = gateway_command(config, home.home, home.store, f"127.0.0.1:{port}", database=home.database)
         with (self._folder / f"gateway-{port}.log").open("ab") as log:
-            command = [sys.executable, "-m", "datacanal.cli", "serve", "gateway", "--config", str(config)]
             return subprocess.Popen(command, stdout=log, stderr=log)
 
 

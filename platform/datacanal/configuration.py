@@ -82,6 +82,10 @@ class GatewaySection(DoorSection):
     sign_in: SignInSection | None = Field(default=None, description="absent: people come with tokens alone")
     checkpoints: Path | None = Field(default=None, description="absent: checkpoints.ndjson in the home")
 
+    def checkpoints_of(self, home: Path) -> Path:
+        """Where the ledger's checkpoints are copied to."""
+        return self.checkpoints or home / "checkpoints.ndjson"
+
 
 LEAST_CONTAINER_BYTES = 384 * 2**20
 """Below this a worker's container has no room for data beside its own processes."""
@@ -254,7 +258,7 @@ class Configuration(Section):
     @property
     def checkpoints(self) -> Path:
         """Where the ledger's checkpoints are copied to."""
-        return self.gateway_on(None).checkpoints or self.home / "checkpoints.ndjson"
+        return self.gateway_on(None).checkpoints_of(self.home)
 
     @property
     def control_url(self) -> str:

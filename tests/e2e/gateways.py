@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Self
 
-import httpx
 from tests.e2e.service import free_ports
+from tests.gateway_processes import answers, gateway_command
 
 START_S = 60.0
 STOP_S = 10.0
@@ -23,18 +22,14 @@ class GatewayProcess:
         [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._log = home / "gateway-process.log"
-        self._configuration = home / "gateway.toml"
-        self._configuration.write_text(
-            f'home = "{home}"\n[control]\n[gateway]\nlisten = "127.0.0.1:{port}"\nstore = "{store}"\n'
-        )
+        self._command = gateway_command(home / "gateway.toml", home, store, f"127.0.0.1:{port}")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "datacanal.cli", "serve", "gateway", "--config", str(self._configuration)]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         until = time.monotonic() + START_S
-        while not self._answers():
+        while not answers(self.url):
             if time.monotonic() > until or self._process.poll() is not None:
                 self.__exit__()
                 raise RuntimeError(f"the gateway does not answer; its log:\n{self._log.read_text()}")
@@ -49,9 +44,3 @@ class GatewayProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health", trust_env=False).is_success
-        except httpx.TransportError:
-            return False

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.e2e.service import free_ports
+from tests.gateway_processes import gateway_command
 from tests.products import ProductHome, bars
 
 FORMATS = (
@@ -35,9 +36,7 @@ class Process:
     """A running `datacanal serve gateway`."""
 
     def __init__(self, folder: Path, home: ProductHome, options: str, listen: str) -> None:
-        config = folder / "datacanal.toml"
-        config.write_text(f'home = "{home.home}"\n[gateway]\nlisten = "{listen}"\nstore = "{home.store}"\n{options}\n')
-        command = [sys.executable, "-m", "datacanal.cli", "serve", "gateway", "--config", str(config)]
+        command = gateway_command(folder / "datacanal.toml", home.home, home.store, listen, options=options)
         self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.address = self._ready()
 

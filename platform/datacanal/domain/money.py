@@ -57,11 +57,6 @@ def money_text(minor: int, currency: str) -> str:
     return f"{'-' if minor < 0 else ''}{whole}{fraction}"
 
 
-def money_minor(text: str, currency: str) -> int:
-    """What `money_text` wrote."""
-    return int(Fraction(text) * _smallest_units(currency))
-
-
 def _smallest_units(currency: str) -> int:
     """How many of them one of the currency is."""
     return int(10 ** CURRENCIES[currency])

@@ -40,7 +40,6 @@ from datacanal.ledger.margins import rates_of
 from datacanal.ledger.meter import Meter
 from datacanal.ledger.sealing import Sequencer
 from datacanal.ledger.sealing_turns import turn_for
-from datacanal.ledger.second_place import CHECKPOINTS
 from datacanal.ledger.signing import ledger_key
 from datacanal.ledger.store import LedgerStore, open_ledger
 from datacanal.products.cursor import Cursors
@@ -62,7 +61,7 @@ async def assembled(
     try:
         async with (
             _book(home, views.database, name, now) as (store, directory, meter),
-            _sealing(home, views.database, section.checkpoints, store, now) as sequencer,
+            _sealing(home, views.database, section.checkpoints_of(home), store, now) as sequencer,
             _notifying(home, store, now),
         ):
             data = DataRoute(Pages(executions, section.cache), finder, access, Till(meter, name))
@@ -111,11 +110,11 @@ async def _book(
 
 @asynccontextmanager
 async def _sealing(
-    home: Path, database: str, copy: Path | None, store: LedgerStore, now: Callable[[], datetime]
+    home: Path, database: str, copy: Path, store: LedgerStore, now: Callable[[], datetime]
 ) -> AsyncIterator[Sequencer]:
     """The ledger is sealed within the block, by this gateway or another."""
     turn = turn_for(store, home, database)
-    sequencer = Sequencer(store, ledger_key(home), copy or home / CHECKPOINTS, turn, now)
+    sequencer = Sequencer(store, ledger_key(home), copy, turn, now)
     sequencer.start()
     try:
         yield sequencer

@@ -9,13 +9,9 @@ from datacanal.domain.access import Principal
 from datacanal.domain.errors import Unauthenticated
 from datacanal.domain.metering_errors import KeyExpired, KeyRevoked, KeyWrong
 from datacanal.gateway.access_tokens import AccessTokens, KeyGrant, is_access_token
-from datacanal.gateway.cache import Cache
 from datacanal.ledger.directory import Directory
-from datacanal.ledger.entitled import HeldKey, KeyMode
+from datacanal.ledger.entitled import HeldKey
 from datacanal.ledger.keys import PREFIX, digest_of, is_secret_of, parsed
-
-_REMEMBERED_BYTES = 4 * 2**20
-_ENTRY_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +22,6 @@ class Bearer:
     key: HeldKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A key whose check digits fit, and what the book has of its secret if it is right."""
-
-    id: str
-    mode: KeyMode
-    digest: str
-
-
 class Bearers:
     """Reads what an Authorization header holds besides the service's own tokens. Belongs to one event loop."""
 
@@ -42,7 +29,6 @@ class Bearers:
         self._directory = directory
         self._pepper = pepper
         self._tokens = tokens
-        self._seen: Cache[_Given] = Cache(_REMEMBERED_BYTES)
 
     def bearer_of(self, text: str, now: datetime) -> Bearer | None:
         """Who it speaks for; None where it is neither a key nor an access token.
@@ -58,20 +44,12 @@ class Bearers:
 
     def key(self, text: str, now: datetime) -> HeldKey:
         """The key of that text. What became of it is told to who has its secret; an unknown id takes as long."""
-        given = self._given(text)
+        given = parsed(text)
+        digest = digest_of(self._pepper, given.secret)
         key = self._directory.key(given.id)
-        if not is_secret_of(key.digest if key else None, given.digest) or key is None or key.mode != given.mode:
+        if not is_secret_of(key.digest if key else None, digest) or key is None or key.mode != given.mode:
             raise KeyWrong
         return _holding(key, now)
-
-    def _given(self, text: str) -> _Given:
-        """Worked out once for a text that comes again: thousands of calls a second carry the same key."""
-        found = self._seen.get(text)
-        if found is None:
-            key = parsed(text)
-            found = _Given(key.id, key.mode, digest_of(self._pepper, key.secret))
-            self._seen.put(text, found, _ENTRY_BYTES)
-        return found
 
     def _granted(self, grant: KeyGrant, now: datetime) -> HeldKey:
         key = self._directory.key(grant.key)

@@ -36,12 +36,10 @@ class Till:
         return bill_of(self._new_id("rcp"), call, product, caller, terms)
 
     async def earlier(self, bill: Bill) -> Replay | None:
-        """What the call was answered from before, under its Idempotency-Key. Raises `RequestInProgress`.
+        """What a keyed call was answered from before, under its Idempotency-Key. Raises `RequestInProgress`.
 
         Raises `IdempotencyConflict` where that was another product.
         """
-        if not bill.is_keyed:
-            return None
         replay = await self._meter.find(bill.terms.account, bill.request)
         if replay is not None and replay.product != bill.terms.product:
             raise conflict(bill)

@@ -14,7 +14,6 @@ import structlog
 from sqlalchemy import Connection
 
 from datacanal.domain.errors import DatacanalError, ServiceBusy, StoreUnavailable
-from datacanal.ledger.gathering import Expected, Gathering
 from datacanal.ledger.store import LedgerStore
 from datacanal.ledger.turns import CommitUnheard
 
@@ -49,7 +48,6 @@ class GroupCommit(Generic[A]):
         self._write = write
         self._queue: deque[_Asked[A]] = deque()
         self._some = threading.Event()
-        self._gathering = Gathering(self._queue, self._some.set)
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
@@ -61,15 +59,10 @@ class GroupCommit(Generic[A]):
 
     async def ask(self, ask: A, unheard: Callable[[Any], None] | None = None) -> Any:
         """The answer, after it is durable. `unheard` gets the answer if nobody waits for it any more by then."""
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        future = asyncio.get_running_loop().create_future()
         self._queue.append(_Asked(ask, future, unheard))
-        self._gathering.arrived(loop)
+        self._some.set()
         return await future
-
-    def expecting(self) -> Expected:
-        """Within the block somebody is about to ask: for at most 5 ms the others wait for them."""
-        return self._gathering.expecting()
 
     async def close(self) -> None:
         """Write what was asked for by now, and end."""

@@ -14,7 +14,6 @@ from datacanal.domain.metering_errors import HoldLost
 from datacanal.domain.usage import Amounts, Outcome, Terms
 from datacanal.ledger.asks import Ask, ChargeNow, HoldNow, Settle, Take
 from datacanal.ledger.charges import Charge, Charged, Left, Replay
-from datacanal.ledger.gathering import Expected
 from datacanal.ledger.group_commit import Answer, GroupCommit
 from datacanal.ledger.known import read_known
 from datacanal.ledger.lives import Beat, Leave, Looked, Watch
@@ -53,15 +52,6 @@ class Meter:
             await asyncio.wait({self._beating, *self._ending})
             await self._leave()
         await self._commits.close()
-
-    def expecting(self) -> Expected:
-        """Around what a data call does until it is charged: `with meter.expecting() as expected:` on the event loop.
-
-        A charge waits until all who are expected ask too, at most 5 ms, so that one commit serves them all; it is not
-        for what takes long, as running a query or sending a stream. Who leaves the block is not waited for;
-        `expected.leave()` leaves it earlier, and may be called twice.
-        """
-        return self._commits.expecting()
 
     async def find(self, account: str, request: str) -> Replay | None:
         """What was charged under a request id, None if nothing was; a call that is under way is not seen."""

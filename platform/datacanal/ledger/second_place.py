@@ -8,8 +8,6 @@ from pathlib import Path
 from datacanal.domain.checkpoint import FIRST_MARK, Checkpoint, read_line
 from datacanal.domain.metering_errors import LedgerDamaged
 
-CHECKPOINTS = "checkpoints.ndjson"
-"""The copy's file in the home, where no other place is configured."""
 _MOST_LINE_BYTES = 4096
 
 

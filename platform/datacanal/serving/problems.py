@@ -10,7 +10,7 @@ from datacanal.domain import errors
 from datacanal.domain import metering_errors as metering
 from datacanal.domain import product_errors as products
 from datacanal.domain.errors import DatacanalError, Kind, error_classes
-from datacanal.protocol.problem import Problem, problem_of
+from datacanal.protocol.problem import problem_of
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -96,12 +96,6 @@ def problem_response(error: DatacanalError) -> Response:
     return Response(
         problem_of(error, status).model_dump_json(), status, headers=headers_of(status), media_type=PROBLEM_TYPE
     )
-
-
-def relayed_response(problem: Problem, error: DatacanalError) -> Response:
-    """A problem that another process wrote, under the status that its code has here."""
-    status = status_of(error)
-    return Response(problem.model_copy(update={"status": status}).model_dump_json(), status, media_type=PROBLEM_TYPE)
 
 
 def headers_of(status: int) -> dict[str, str]:

@@ -78,8 +78,7 @@ def test_a_call_that_stands_in_the_book_is_answered_by_it_and_spoils_no_other(an
     async def do(meter: Meter) -> None:
         charge, other = ann.charge(), ann.charge()
         first = await meter.charge(charge)
-        with meter.expecting(), meter.expecting():
-            again, later = await asyncio.gather(meter.charge(charge), meter.charge(other))
+        again, later = await asyncio.gather(meter.charge(charge), meter.charge(other))
         assert (again.receipt, again.at, later.receipt) == (first.receipt, first.at, other.receipt)
 
     with_meter(ann, do)
