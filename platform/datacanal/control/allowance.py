@@ -9,6 +9,7 @@ from datacanal.control.planner import Question
 from datacanal.control.product_usage import amounts_of, estimated, readings, snapshots_of
 from datacanal.domain.usage import Amounts, Terms
 from datacanal.ledger.charging import check_quotas
+from datacanal.ledger.kept import Kept
 from datacanal.ledger.store import LedgerStore
 from datacanal.ledger.subscribed import terms_at
 from datacanal.ledger.tallies import Tallies
@@ -38,5 +39,5 @@ class Allowance:
 
 
 def _check(session: Session, terms: Terms, asked: Amounts, question: Question) -> None:
-    counted = Tallies(session.connection(), lambda: None).counted(terms, question.now)
+    counted = Tallies(session.connection(), lambda: None, Kept()).counted(terms, question.now)
     check_quotas(counted, asked, question.now)

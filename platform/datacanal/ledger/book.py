@@ -55,12 +55,13 @@ class Draft(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where the book ends: the last event's number, hash and time, and until when periods are closed."""
+    """Where the book ends: the last event's number, hash and time, until when periods are closed, who wrote last."""
 
     seq: int
     head: str
     at: datetime
     closed_until: datetime
+    writer: str
 
     def next_at(self, now: datetime) -> datetime:
         """The time of an event written now: never before the last one's, nor before the end of a closed period."""
@@ -87,6 +88,11 @@ def end_of(connection: Connection) -> End:
     return End(*_BOOK.rows(connection, [(1,)])[0])
 
 
+def say_writer(connection: Connection, writer: str = "") -> None:
+    """Name the transaction as the last one; without a name it is nobody's who keeps anything."""
+    _WRITER.run(connection, [(writer,)])
+
+
 def extend(connection: Connection, end: End, drafts: Sequence[Draft], now: datetime) -> End:
     """Write the events after the end that was read in the same transaction, uncounted; gives the end after them."""
     if not drafts:
@@ -102,11 +108,12 @@ def extend(connection: Connection, end: End, drafts: Sequence[Draft], now: datet
         rows.append((*said, at, reserved_at, *rest, head))
     _EVENTS.run(connection, rows)
     _END.run(connection, [(seq, head, at)])
-    return End(seq, head, at, end.closed_until)
+    return End(seq, head, at, end.closed_until, end.writer)
 
 
 _text = lru_cache(256)(instant)
 _REST = itemgetter(*(Draft._fields.index(name) for name in FIELDS[6:]))
-_BOOK = Lookup([BookRow.seq, BookRow.head, BookRow.at, BookRow.closed_until], [BookRow.id])
+_BOOK = Lookup([BookRow.seq, BookRow.head, BookRow.at, BookRow.closed_until, BookRow.writer], [BookRow.id])
 _EVENTS = write_of(insert(EventRow), (*FIELDS, "hash"))
 _END = write_of(update(BookRow), ("seq", "head", "at"))
+_WRITER = write_of(update(BookRow), ("writer",))

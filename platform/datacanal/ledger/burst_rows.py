@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, update
 from datacanal.domain.usage import Terms
 from datacanal.ledger.bursts import Counter, Counters, Window, windows
 from datacanal.ledger.charges import Left
+from datacanal.ledger.kept import Kept
 from datacanal.ledger.models import BurstRow
 from datacanal.ledger.prepared import Lookup, Write
 from datacanal.ledger.shelf import Shelf
@@ -18,10 +19,11 @@ from datacanal.ledger.shelf import Shelf
 class BurstRows:
     """The bursts of subscriptions as they are in a transaction."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: datetime, kept: Kept) -> None:
         self._connection = connection
+        self._kept = kept.bursts
         self._counters = Counters(now.timestamp())
-        self._shelf: Shelf[str, Counter] = Shelf(self._read)
+        self._shelf: Shelf[str, Counter] = Shelf(self._read, kept.bursts)
         self._whose: dict[str, Terms] = {}
         self._windows: dict[int, tuple[Terms, Window]] = {}
 
@@ -45,6 +47,15 @@ class BurstRows:
         rows = [self._row(key, self._counters.counters[key]) for key in self._counters.changed]
         _NEW.run(self._connection, [row for row in rows if self._shelf.get(row[0]) is None])
         _CHANGED.run(self._connection, [row[:3] for row in rows if self._shelf.get(row[0]) is not None])
+        for key in self._counters.changed:
+            self._shelf.put(key, self._counters.counters[key])
+
+    def forget_past(self) -> None:
+        """Remove the counters of windows that are over."""
+        now_s = self._counters.now_s
+        self._connection.execute(delete(BurstRow).where(BurstRow.until <= now_s))
+        for key in [key for key, counter in self._kept.items() if counter is None or counter.until <= now_s]:
+            del self._kept[key]
 
     def _window(self, terms: Terms) -> Window | None:
         if terms.burst is None or terms.subscription is None:
@@ -75,11 +86,6 @@ class BurstRows:
     def _read(self, keys: Collection[str]) -> Iterator[tuple[str, Counter]]:
         for key, count, until in _COUNTERS.rows(self._connection, [(key,) for key in keys]):
             yield key, Counter(count, until)
-
-
-def forget_past(connection: Connection, now: datetime) -> None:
-    """Remove the counters of windows that are over."""
-    connection.execute(delete(BurstRow).where(BurstRow.until <= now.timestamp()))
 
 
 _COUNTERS = Lookup([BurstRow.key, BurstRow.count, BurstRow.until], [BurstRow.key])

@@ -39,9 +39,13 @@ class Counters:
         return 0 if held is None else held.count
 
 
-@lru_cache(1000)
 def windows(burst: Burst, subscription: str, now_s: float) -> tuple[str, str]:
     """The keys of the counters of the window before and of this one."""
+    return _windows(burst, subscription, now_s // burst.window_s * burst.window_s)
+
+
+@lru_cache(1000)
+def _windows(burst: Burst, subscription: str, now_s: float) -> tuple[str, str]:
     key = RateLimitItemPerSecond(burst.calls, burst.window_s, namespace="burst").key_for(subscription)
     before, this = TimestampedSlidingWindow.sliding_window_keys(key, burst.window_s, now_s)
     return before, this

@@ -136,9 +136,15 @@ def passed(quota: Quota, tally: Tally) -> Sequence[int]:
 
 
 @lru_cache(256)
-def starts(at: datetime) -> tuple[tuple[Period, datetime], ...]:
-    """The periods that an instant counts in."""
-    return tuple((period, period_start(at, period)) for period in Period)
+def hour_of(at: datetime) -> datetime:
+    """The shortest of the periods that an instant counts in: instants of the same count in the same ones."""
+    return period_start(at, Period.HOUR)
+
+
+@lru_cache(256)
+def starts(hour: datetime) -> tuple[tuple[Period, datetime], ...]:
+    """The periods that an instant of that hour counts in."""
+    return tuple((period, period_start(hour, period)) for period in Period)
 
 
 def at_most(asked: Amounts, most: Amounts) -> Amounts:

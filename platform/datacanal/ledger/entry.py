@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, update
 
 from datacanal.domain.metering_errors import KeyExpired, KeyRevoked, KeyWrong, SubscriptionNotActive
 from datacanal.ledger.charges import Charge
+from datacanal.ledger.kept import Kept
 from datacanal.ledger.models import KeyRow, SubscriptionRow
 from datacanal.ledger.prepared import Lookup, Write
 from datacanal.ledger.shelf import Shelf
@@ -18,7 +19,9 @@ _SAID_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
+class KnownKey:
+    """What of a key decides whether it opens."""
+
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
@@ -27,11 +30,11 @@ class _Key:
 class Entry:
     """The keys and subscriptions that are used in a transaction."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: datetime, kept: Kept) -> None:
         self._connection = connection
         self._now = now
-        self._keys: Shelf[str, _Key] = Shelf(self._read_keys)
-        self._states: Shelf[str, str] = Shelf(self._read_states)
+        self._keys: Shelf[str, KnownKey] = Shelf(self._read_keys, kept.keys)
+        self._states: Shelf[str, str] = Shelf(self._read_states, kept.states)
         self._used: set[str] = set()
         self._entered: set[tuple[str | None, str | None]] = set()
 
@@ -60,7 +63,11 @@ class Entry:
 
     def write(self) -> None:
         """Write when keys were used."""
-        _USED.run(self._connection, [(key, self._now) for key in self._used if self._is_to_be_said(key)])
+        told = [key for key in self._used if self._is_to_be_said(key)]
+        _USED.run(self._connection, [(key, self._now) for key in told])
+        for key in told:
+            if (found := self._keys.get(key)) is not None:
+                self._keys.put(key, replace(found, last_used_at=self._now))
 
     def _is_to_be_said(self, key: str) -> bool:
         found = self._keys.get(key)
@@ -76,9 +83,9 @@ class Entry:
         if found.expires_at is not None and found.expires_at <= self._now:
             raise KeyExpired(key=key, expired_at=found.expires_at.date().isoformat())
 
-    def _read_keys(self, keys: Collection[str]) -> Iterator[tuple[str, _Key]]:
+    def _read_keys(self, keys: Collection[str]) -> Iterator[tuple[str, KnownKey]]:
         for key, *times in _KEYS.rows(self._connection, [(each,) for each in keys]):
-            yield key, _Key(*times)
+            yield key, KnownKey(*times)
 
     def _read_states(self, subscriptions: Collection[str]) -> Iterator[tuple[str, str]]:
         yield from ((key, state) for key, state in _STATES.rows(self._connection, [(each,) for each in subscriptions]))

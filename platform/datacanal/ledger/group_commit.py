@@ -35,7 +35,10 @@ class _Asked(Generic[A]):
 
 
 class Write(Protocol[B]):
-    """Does the asks in one transaction, in order, and gives their answers. `are_new`: they were not tried before."""
+    """Does the asks in one transaction, in order, and gives their answers. `are_new`: they were not tried before.
+
+    The transaction is a `LedgerStore.turn`.
+    """
 
     def __call__(self, connection: Connection, asks: Sequence[B], *, are_new: bool) -> list[Answer]: ...
 
@@ -48,6 +51,7 @@ class GroupCommit(Generic[A]):
         self._write = write
         self._queue: deque[_Asked[A]] = deque()
         self._some = threading.Event()
+        self._is_waking = False
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
@@ -59,9 +63,12 @@ class GroupCommit(Generic[A]):
 
     async def ask(self, ask: A, unheard: Callable[[Any], None] | None = None) -> Any:
         """The answer, after it is durable. `unheard` gets the answer if nobody waits for it any more by then."""
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         self._queue.append(_Asked(ask, future, unheard))
-        self._some.set()
+        if not self._is_waking:
+            self._is_waking = True
+            loop.call_soon(self._wake)  # not at once: others are about to ask in the same round of the loop
         return await future
 
     async def close(self) -> None:
@@ -70,6 +77,10 @@ class GroupCommit(Generic[A]):
         self._some.set()
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
+
+    def _wake(self) -> None:
+        self._is_waking = False
+        self._some.set()
 
     def _run(self) -> None:
         while True:
@@ -91,12 +102,13 @@ class GroupCommit(Generic[A]):
             batch = batch or self._taken()
             answers = [error] * len(batch)
         except Exception:  # whatever one of them broke, the others are written
+            batch = batch or self._taken()
             answers = self._one_by_one(batch)
         self._answer(batch, answers)
         return len(batch)
 
     def _together(self, batch: list[_Asked[A]]) -> list[Answer]:
-        with self._store.writing() as connection:
+        with self._store.turn() as connection:
             are_new = not batch
             if are_new:
                 batch.extend(self._taken())  # not before: whoever asks while this waits for its turn comes along
@@ -124,7 +136,7 @@ class GroupCommit(Generic[A]):
 
     def _alone(self, ask: A) -> Answer:
         try:
-            with self._store.writing() as connection:
+            with self._store.turn() as connection:
                 return self._write(connection, [ask], are_new=False)[0]
         except DatacanalError as error:
             return error

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, insert, select, update
 
 from datacanal.ledger.asks import GiveUp
-from datacanal.ledger.burst_rows import forget_past
 from datacanal.ledger.models import GatewayRow, HoldRow
 from datacanal.ledger.page import Page, Reads
 
@@ -64,7 +63,7 @@ class Beat:
         watch = self.watch.look(_others(page, self.gateway))
         given_up = {dead: GiveUp(dead).act(page) for dead in watch.dead()}
         page.connection.execute(delete(GatewayRow).where(GatewayRow.id.in_(given_up)))
-        forget_past(page.connection, page.now)
+        page.bursts.forget_past()
         return Looked(watch, given_up)
 
 

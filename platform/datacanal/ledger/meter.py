@@ -15,6 +15,7 @@ from datacanal.domain.usage import Amounts, Outcome, Terms
 from datacanal.ledger.asks import Ask, ChargeNow, HoldNow, Settle, Take
 from datacanal.ledger.charges import Charge, Charged, Left, Replay
 from datacanal.ledger.group_commit import Answer, GroupCommit
+from datacanal.ledger.kept import Kept
 from datacanal.ledger.known import read_known
 from datacanal.ledger.lives import Beat, Leave, Looked, Watch
 from datacanal.ledger.page import Page
@@ -33,6 +34,7 @@ class Meter:
         self._gateway = gateway_id
         self._now = now
         self._commits: GroupCommit[Ask] = GroupCommit(store, self._write)
+        self._kept = Kept()
         self._watch = Watch()
         self._beating: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[Charged]] = set()
@@ -118,7 +120,7 @@ class Meter:
             ending.add_done_callback(self._ending.discard)
 
     def _write(self, connection: Connection, asks: Sequence[Ask], *, are_new: bool) -> list[Answer]:
-        return perform(connection, asks, self._now(), are_new=are_new)
+        return perform(connection, asks, self._now(), are_new=are_new, kept=self._kept)
 
     def _find(self, account: str, request: str) -> Replay | None:
         with self._store.reading() as connection:

@@ -199,7 +199,10 @@ class HoldRow(_Call, Owned, Base):
 
 
 class BookRow(Owned, Base):
-    """The end of the book: the last event's number, hash and time, and until when periods are closed."""
+    """The end of the book: the last event's number, hash and time, and until when periods are closed.
+
+    `writer` names the last transaction that wrote anything a meter keeps; see `ledger.kept`.
+    """
 
     __tablename__ = "book"
 
@@ -208,6 +211,7 @@ class BookRow(Owned, Base):
     head: Mapped[str] = mapped_column(_DIGEST)
     at: Mapped[datetime]
     closed_until: Mapped[datetime]
+    writer: Mapped[str] = mapped_column(_ID, server_default="")
 
 
 _CORRECTING = text("corrects IS NOT NULL")

@@ -16,6 +16,7 @@ from datacanal.ledger.charges import Charge, Left
 from datacanal.ledger.charging import Counted
 from datacanal.ledger.entry import Entry
 from datacanal.ledger.holds import Held, Holds
+from datacanal.ledger.kept import Kept
 from datacanal.ledger.known import Known, Request, UnderWay, known_of, read_known, read_under_way, request_after
 from datacanal.ledger.models import EventRow
 from datacanal.ledger.noticing import notice_passed
@@ -49,14 +50,17 @@ class Reads:
 class Page:
     """The book while calls are charged, one after another; `write` at the end."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: datetime, kept: Kept | None = None) -> None:
+        """`kept` is what the transaction before left there, of the same caller."""
         self.connection = connection
         self.now = now
         self.end = book.end_of(connection)
-        self.entry = Entry(connection, now)
-        self.bursts = BurstRows(connection, now)
+        self._kept = kept or Kept()
+        self._kept.begin(self.end.writer)
+        self.entry = Entry(connection, now, self._kept)
+        self.bursts = BurstRows(connection, now, self._kept)
         self.holds = Holds(connection)
-        self.tallies = Tallies(connection, self._write_calls)
+        self.tallies = Tallies(connection, self._write_calls, self._kept)
         self._known: Shelf[Request, Known] = Shelf(lambda keys: read_known(connection, keys))
         self._under_way: Shelf[Request, UnderWay] = Shelf(lambda keys: read_under_way(connection, keys))
         self._drafts: list[Draft] = []
@@ -148,6 +152,7 @@ class Page:
         self.tallies.write()
         self.entry.write()
         self.bursts.write()
+        book.say_writer(self.connection, self._kept.next_writer())
 
     def _grow_held(self, call: Draft, held: Amounts) -> None:
         if call.subscription_id is not None:

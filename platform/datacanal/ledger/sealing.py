@@ -92,7 +92,7 @@ class Sequencer:
         self._copy.complete(last)
         if new is None:
             return None
-        with self._store.writing() as connection:
+        with self._store.turn() as connection:
             add_checkpoint(connection, new)
         self._copy.complete(new)
         return new

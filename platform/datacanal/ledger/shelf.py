@@ -1,4 +1,4 @@
-"""What of a table a transaction has read, so that each row is read once."""
+"""What of a table was read, so that each row is read once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ V = TypeVar("V")
 
 
 class Shelf(Generic[K, V]):
-    """Values by key, read when they are first asked for; `fetch` reads many at once."""
+    """Values by key, read when they are first asked for; `fetch` reads many at once.
 
-    def __init__(self, read: Callable[[Collection[K]], Iterable[tuple[K, V]]]) -> None:
+    `values` are those that are known before; what is read or put is put there.
+    """
+
+    def __init__(
+        self, read: Callable[[Collection[K]], Iterable[tuple[K, V]]], values: dict[K, V | None] | None = None
+    ) -> None:
         self._read = read
-        self._values: dict[K, V | None] = {}
+        self._values: dict[K, V | None] = {} if values is None else values
 
     def fetch(self, keys: Collection[K]) -> None:
         """Read those that were not read yet."""

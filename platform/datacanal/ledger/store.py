@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, update
 from sqlalchemy.orm import Session
 
 from datacanal.ledger import PLACE
+from datacanal.ledger.book import say_writer
 from datacanal.ledger.models import ChangeRow
 from datacanal.ledger.turns import DatabaseTurns, FileTurns, Turns
 from datacanal.storage.databases import open_to_read, open_to_write
@@ -39,6 +40,13 @@ class LedgerStore:
 
         `CommitUnheard` says that this is not known: ask in the next one for what was written, by its ids.
         """
+        with self.turn() as connection:
+            yield connection
+            say_writer(connection)
+
+    @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        """The same for who changes nothing that meters keep (`ledger.kept`), or says itself who wrote."""
         with self._one, telling(), self._turns.taken(self._writer) as connection:
             yield connection
 
@@ -70,9 +78,9 @@ class LedgerStore:
 
     def close(self) -> None:
         """Let go of the database."""
+        self._turns.close()
         self._writer.dispose()
         self._reader.dispose()
-        self._turns.close()
 
 
 def open_ledger(home: Path, database: str = EMBEDDED) -> LedgerStore:

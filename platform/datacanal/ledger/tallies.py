@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from datacanal.domain.usage import Amounts, Dimension, Period, Quota, Terms, period_end, period_start
-from datacanal.ledger.charging import Counted, Tally, starts
+from datacanal.ledger.charging import Counted, Tally, hour_of, starts
+from datacanal.ledger.kept import Kept
 from datacanal.ledger.models import EventRow, HoldRow, MeterRow
 from datacanal.ledger.prepared import Lookup, Write
 from datacanal.ledger.shelf import Shelf
@@ -23,27 +24,29 @@ _Meters = tuple[str, datetime]
 class Tallies:
     """The meters by subscription and the beginning of their period."""
 
-    def __init__(self, connection: Connection, write_first: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, write_first: Callable[[], None], kept: Kept) -> None:
         """`write_first` writes the events and holds of the transaction so far, so that sums have them."""
         self._connection = connection
         self._write_first = write_first
-        self._shelf: Shelf[_Meters, list[Tally]] = Shelf(self._read)
+        self._shelf: Shelf[_Meters, list[Tally]] = Shelf(self._read, kept.tallies)
         self._of: dict[_Meters, list[Tally]] = {}
-        self._counted: dict[tuple[int, datetime], tuple[Terms, list[Counted]]] = {}
+        self._counted = kept.counted
         self._new: dict[int, tuple[Tally, Terms]] = {}
         self._changed: dict[int, Tally] = {}
 
     def fetch(self, counted: Collection[tuple[str, datetime]]) -> None:
         """Read at once what `of` will be asked for."""
-        self._shelf.fetch([(whose, start) for whose, at in set(counted) for start in {each for _, each in starts(at)}])
+        hours = {(whose, hour_of(at)) for whose, at in counted}
+        self._shelf.fetch([(whose, start) for whose, hour in hours for start in {each for _, each in starts(hour)}])
 
     def of(self, subscription: str, at: datetime) -> list[Tally]:
         """Every meter of the subscription that the instant counts in."""
-        known = self._of.get((subscription, at))
+        hour = hour_of(at)
+        known = self._of.get((subscription, hour))
         if known is None:
-            known = self._of[(subscription, at)] = [
+            known = self._of[(subscription, hour)] = [
                 tally
-                for period, start in starts(at)
+                for period, start in starts(hour)
                 for tally in self._shelf.get((subscription, start)) or ()
                 if tally.period is period
             ]
@@ -51,10 +54,11 @@ class Tallies:
 
     def counted(self, terms: Terms, at: datetime) -> list[Counted]:
         """Each quota with its meter of the instant's period, made where there is none."""
-        known = self._counted.get((id(terms), at))  # they are the same object in nearly all calls, and slow to compare
+        place = id(terms), hour_of(at)  # they are the same object in nearly all calls, and slow to compare
+        known = self._counted.get(place)
         if known is None:
             counted = self._find_or_make(terms, at)
-            known = self._counted[(id(terms), at)] = (terms, counted)
+            known = self._counted[place] = (terms, counted)
         return known[1]
 
     def _find_or_make(self, terms: Terms, at: datetime) -> list[Counted]:
@@ -122,7 +126,7 @@ class Tallies:
 
 def count(connection: Connection, events: Collection[tuple[str | None, datetime, Amounts]]) -> None:
     """Add events, each of a subscription and a time, to the meters that there are."""
-    tallies = Tallies(connection, lambda: None)
+    tallies = Tallies(connection, lambda: None, Kept())
     counted = [(whose, at, amounts) for whose, at, amounts in events if whose is not None]
     tallies.fetch([(whose, at) for whose, at, _amounts in counted])
     for whose, at, amounts in counted:

@@ -29,21 +29,29 @@ class Turns(Protocol):
 
 
 class FileTurns:
-    """By a lock on a file beside the embedded database: unlike the database's own it queues."""
+    """By a lock on a file beside the embedded database: unlike the database's own it queues.
+
+    One connection serves all turns of a process: to take one from a pool costs as much as a small transaction.
+    """
 
     def __init__(self, lock: Path) -> None:
         self._lock = lock.open("a")
+        self._connection: Connection | None = None
 
     @contextmanager
     def taken(self, writer: Engine) -> Iterator[Connection]:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
-            with writer.begin() as connection:
-                yield connection
+            if self._connection is None:
+                self._connection = writer.connect()
+            with self._connection.begin():
+                yield self._connection
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
         self._lock.close()
 
 

@@ -43,12 +43,12 @@ class Writer:
 class StoreThatIsAway:
     """Each transaction ends with the next of these errors, then all is well."""
 
-    def __init__(self, *errors: StoreUnavailable, before: bool = False) -> None:
+    def __init__(self, *errors: Exception, before: bool = False) -> None:
         self._errors = list(errors)
         self._before = before
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
         error = self._errors.pop(0) if self._errors else None
         if error and self._before:
             raise error
@@ -155,6 +155,11 @@ def test_a_store_that_is_away_is_said_to_all(before: bool) -> None:
 
     store = StoreThatIsAway(StoreUnavailable(**UNAVAILABLE), before=before)
     assert commits(store, Writer(), do) == "b!"
+
+
+def test_who_waits_is_answered_though_a_transaction_does_not_even_begin() -> None:
+    store = StoreThatIsAway(OSError("disk I/O error"), before=True)
+    assert commits(store, Writer(), lambda group: group.ask("a")) == "a!"
 
 
 def test_a_commit_that_was_not_heard_of_is_asked_for_again() -> None:

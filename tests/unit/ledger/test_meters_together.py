@@ -249,10 +249,10 @@ class StoreThatIsAway:
         self._store = store
         self.is_away = False
 
-    def writing(self) -> Any:
+    def turn(self) -> Any:
         if self.is_away:
             raise StoreUnavailable(reason="it does not answer")
-        return self._store.writing()
+        return self._store.turn()
 
 
 def test_what_could_not_be_settled_is_settled_when_the_database_is_back(ann: Subscriber) -> None:

@@ -67,6 +67,14 @@ def test_one_checkpoint_covers_so_many_events_at_most(ledger: Ledger, monkeypatc
     assert ledger.report().faults == ()
 
 
+def test_the_thread_seals_all_that_was_there_when_it_began(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "_MOST_EVENTS", 2)
+    ledger.add(*map(draft, range(5)))
+    ledger.sequencer.start()
+    ledger.sequencer.close()
+    assert [made and made.count for made in copied(ledger)] == [2, 4, 5]
+
+
 def test_what_is_appended_while_the_thread_seals_waits_for_its_next_time(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

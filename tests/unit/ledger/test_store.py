@@ -99,7 +99,7 @@ def test_a_commit_that_nobody_heard_of_is_told_apart(
     store = open_ledger(tmp_path, postgres_database)
 
     def dying() -> None:
-        with store.writing() as connection:
+        with store.turn() as connection:
             connection.execute(update(BookRow).values(seq=7))
             postgres.kill()
 
