@@ -24,6 +24,7 @@ AT_ONCE = 8
 _LOOK_S = 1.0
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 3600.0
+_jitter = random.Random()  # noqa: S311  # it spreads load; nothing is guessed from it
 _log = structlog.get_logger()
 
 
@@ -42,7 +43,7 @@ class Notifier:
         secrets: WebhookSecrets,
         poster: Poster,
         now: Callable[[], datetime],
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = _jitter.random,
     ) -> None:
         self._store = store
         self._secrets = secrets

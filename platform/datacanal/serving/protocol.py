@@ -27,6 +27,7 @@ _SPREAD = 0.5
 REST_DEADLINE_S = 10.0
 MAX_HEAD_BYTES = 64 * 1024
 _PEER = "datacanal.peer"
+_chance = random.Random()  # noqa: S311  # nothing is kept secret by it
 
 
 def peer_of(scope: Scope) -> str | None:
@@ -125,7 +126,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
 
 def _spread(deadline_s: float) -> float:
-    return deadline_s * (1 + _SPREAD * random.random())  # noqa: S311  # nothing is kept secret by it
+    return deadline_s * (1 + _SPREAD * _chance.random())
 
 
 @cache

@@ -15,6 +15,7 @@ from datacanal.site.control_link import ControlLink
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 3.0
+_jitter = random.Random()  # noqa: S311  # it spreads load; nothing is guessed from it
 _log = structlog.get_logger()
 T = TypeVar("T")
 
@@ -80,6 +81,5 @@ async def patiently(what: str, call: Callable[[], Awaitable[T]]) -> T:
         except (ServiceUnreachable, ServiceBusy) as error:
             if wait_s == _FIRST_WAIT_S:
                 _log.warning("control_away", call=what, code=error.code, reason=str(error.data.get("reason")))
-        # Jitter only spreads load; nothing is guessed from it.
-        await asyncio.sleep(wait_s * (0.5 + random.random()))  # noqa: S311
+        await asyncio.sleep(wait_s * (0.5 + _jitter.random()))
         wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
