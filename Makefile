@@ -45,6 +45,7 @@ mutants: $(VENV)/.dev ## how many small changes of the same modules their unit t
 
 bench: $(VENV)/.dev .venv-tpch/.made .venv-gateway/.made .venv-serving/.made ## the measured promises, beside something real in the same run
 	@for program in planning latency record ledger tpch gate containers keys serving; do $(BIN)/python -m tests.benchmarks.$$program || exit 1; done
+	@$(BIN)/python -m tests.benchmarks.serving --metering
 
 soak: $(VENV)/.dev .venv-tpch/.made ## the long runs: 50,000 random statements, 20,000 among canaries, a 5 GB result, TPC-H scale 1 on small workers
 	@$(BIN)/pytest -m soak tests/soak tests/policy $(ARGS)
