@@ -21,7 +21,6 @@ class BurstRows:
 
     def __init__(self, connection: Connection, now: datetime, kept: Kept) -> None:
         self._connection = connection
-        self._kept = kept.bursts
         self._counters = Counters(now.timestamp())
         self._shelf: Shelf[str, Counter] = Shelf(self._read, kept.bursts)
         self._whose: dict[str, Terms] = {}
@@ -54,8 +53,7 @@ class BurstRows:
         """Remove the counters of windows that are over."""
         now_s = self._counters.now_s
         self._connection.execute(delete(BurstRow).where(BurstRow.until <= now_s))
-        for key in [key for key, counter in self._kept.items() if counter is None or counter.until <= now_s]:
-            del self._kept[key]
+        self._shelf.drop(lambda counter: counter is None or counter.until <= now_s)
 
     def _window(self, terms: Terms) -> Window | None:
         if terms.burst is None or terms.subscription is None:

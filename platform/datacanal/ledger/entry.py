@@ -63,15 +63,13 @@ class Entry:
 
     def write(self) -> None:
         """Write when keys were used."""
-        told = [key for key in self._used if self._is_to_be_said(key)]
-        _USED.run(self._connection, [(key, self._now) for key in told])
-        for key in told:
-            if (found := self._keys.get(key)) is not None:
-                self._keys.put(key, replace(found, last_used_at=self._now))
+        found = ((key, self._keys.get(key)) for key in self._used)
+        told = [(key, row) for key, row in found if row is not None and self._is_to_be_said(row.last_used_at)]
+        _USED.run(self._connection, [(key, self._now) for key, _row in told])
+        for key, row in told:
+            self._keys.put(key, replace(row, last_used_at=self._now))
 
-    def _is_to_be_said(self, key: str) -> bool:
-        found = self._keys.get(key)
-        said_at = None if found is None else found.last_used_at
+    def _is_to_be_said(self, said_at: datetime | None) -> bool:
         return said_at is None or said_at <= self._now - _SAID_AGAIN
 
     def _check_key(self, key: str) -> None:

@@ -90,7 +90,7 @@ class GroupCommit(Generic[A]):
             if self._closing and size == 0:
                 return
             if self._closing or size == _MOST:
-                self._some.set()  # there may be more who need not wait for anybody
+                self._some.set()  # there may be more
 
     def _one_batch(self) -> int:
         batch: list[_Asked[A]] = []

@@ -40,6 +40,11 @@ class Shelf(Generic[K, V]):
         """None of these is there: they need not be read."""
         self._values.update(dict.fromkeys(keys))
 
+    def drop(self, is_gone: Callable[[V | None], bool]) -> None:
+        """Forget the values, None included, of which this is so."""
+        for key in [key for key, value in self._values.items() if is_gone(value)]:
+            del self._values[key]
+
     def put(self, key: K, value: V | None) -> None:
         """What it is from now on."""
         self._values[key] = value
