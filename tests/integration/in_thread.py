@@ -1,32 +1,28 @@
-"""A gateway on an event loop of its own, for tests that call it with blocking clients."""
+"""A service on an event loop of its own, for tests that call it with blocking clients."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
-
-from tests.products import ProductHome, Running, serving
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, TypeVar
 
 _READY_S = 60
+T = TypeVar("T")
 
 
-async def _nothing(_: Running) -> None: ...
+class InThread(Generic[T]):
+    """The service lives as long as the block, which gets what it gives."""
 
-
-class GatewayInThread:
-    """Answers within its block, at `url`; `prepare` comes before that, on the gateway's loop."""
-
-    def __init__(self, home: ProductHome, prepare: Callable[[Running], Awaitable[None]] = _nothing) -> None:
-        self._home = home
-        self._prepare = prepare
+    def __init__(self, service: AbstractAsyncContextManager[T]) -> None:
+        self._service = service
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
 
-    def __enter__(self) -> GatewayInThread:
+    def __enter__(self) -> T:
         self._thread.start()
         assert self._ready.wait(_READY_S)
-        return self
+        return self._given
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -34,8 +30,6 @@ class GatewayInThread:
 
     async def _live(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with serving(self._home) as running:
-            self.url = running.url
-            await self._prepare(running)
+        async with self._service as self._given:
             self._ready.set()
             await self._stop.wait()

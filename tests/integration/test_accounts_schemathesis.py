@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 import requests
@@ -10,20 +11,24 @@ import schemathesis
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from tests.integration.developers import Town, a_key, subscribed
-from tests.integration.gateway_thread import GatewayInThread
 from tests.integration.generated import answers
-from tests.products import ProductHome, Running
+from tests.integration.in_thread import InThread
+from tests.products import ProductHome, serving
 
 CASES = 400
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
-async def _have_something(running: Running, home: ProductHome) -> None:
-    town = Town(running, home)
-    await a_key(town.enter("dev"))
-    await subscribed(town.enter("dev"), "pub.listed", 202)
-    for client in town.clients:
-        await client.aclose()
+@asynccontextmanager
+async def _with_something(home: ProductHome) -> AsyncIterator[str]:
+    """The address of a gateway with an account that has something."""
+    async with serving(home) as running:
+        town = Town(running, home)
+        await a_key(town.enter("dev"))
+        await subscribed(town.enter("dev"), "pub.listed", 202)
+        for client in town.clients:
+            await client.aclose()
+        yield running.url
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +41,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> ProductHome:
 
 @pytest.fixture(scope="module")
 def url(home: ProductHome) -> Iterator[str]:
-    with GatewayInThread(home, lambda running: _have_something(running, home)) as gateway:
-        yield gateway.url
+    with InThread(_with_something(home)) as url:
+        yield url
 
 
 @pytest.mark.timeout(400)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
 from tests.integration.generated import answers
+from tests.integration.in_thread import InThread
 
 from datacanal.serving.tls import pinned_client
 from datacanal.testing.control_house import control_house
@@ -54,43 +55,24 @@ class Running:
         yield self.door, self.site, document(self.door, self.site, self.admin)
 
 
-class HouseInThread:
-    """A control plane with agents that work, on an event loop of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
-
-    def __enter__(self) -> Running:
-        self._thread.start()
-        assert self._ready.wait(30)
+@asynccontextmanager
+async def _house(home: Path) -> AsyncIterator[Running]:
+    """A control plane with agents that work."""
+    async with control_house(home) as house:
+        agents = [asyncio.create_task((await house.agent(site)).work()) for site in ("core", "users")]
+        identity, http = await house.member("core")
         session = requests.Session()
-        session.mount("https://", PinnedDoor(self.context))
-        return Running(self.url, self.door, (self._home / "admin.token").read_text().strip(), session)
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    async def _live(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with control_house(self._home) as house:
-            self.url = house.url
-            agents = [asyncio.create_task((await house.agent(site)).work()) for site in ("core", "users")]
-            identity, http = await house.member("core")
-            self.door = str(http.base_url).rstrip("/")
-            self.context = pinned_client(house.plane.door.certificate, identity.pair)
-            self._ready.set()
-            await self._stop.wait()
-            for agent in agents:
-                agent.cancel()
-            await asyncio.gather(*agents, return_exceptions=True)
+        session.mount("https://", PinnedDoor(pinned_client(house.plane.door.certificate, identity.pair)))
+        admin = (home / "admin.token").read_text().strip()
+        yield Running(house.url, str(http.base_url).rstrip("/"), admin, session)
+        for agent in agents:
+            agent.cancel()
+        await asyncio.gather(*agents, return_exceptions=True)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with HouseInThread(tmp_path_factory.mktemp("house") / "home") as running:
+    with InThread(_house(tmp_path_factory.mktemp("house") / "home")) as running:
         yield running
 
 

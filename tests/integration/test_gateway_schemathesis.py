@@ -10,9 +10,9 @@ import schemathesis
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import APIOperation
-from tests.integration.gateway_thread import GatewayInThread
 from tests.integration.generated import answers
-from tests.products import ProductHome
+from tests.integration.in_thread import InThread
+from tests.products import ProductHome, serving
 
 CASES = 3000
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> ProductHome:
 
 @pytest.fixture(scope="module")
 def url(home: ProductHome) -> Iterator[str]:
-    with GatewayInThread(home) as gateway:
+    with InThread(serving(home)) as gateway:
         yield gateway.url
 
 
